@@ -13,9 +13,9 @@ case $rc in
   0) echo "deployed $GIT_SHA" ;;
   1 | 3) echo "a gate is closed; nothing was changed" ;;
   2 | 4) $page "the pipeline of $target is wrong ($rc)" ;;
-  20) echo "undone; the old revision passed its gate" ;;
-  22) echo "waits: prodcheck deploy --env $target --revision $GIT_SHA --approve" ;;
-  23) echo "another deployer is at it" ;;
-  *) $page "deployment of $GIT_SHA to $target: a person is needed ($rc)" ;;  # 21, and whatever is no code of ours
+  20) echo "rolled back; the old revision passed its gate" ;;
+  22) echo "waiting for approval: prodcheck deploy --env $target --revision $GIT_SHA --approve" ;;
+  23) echo "another deployment is in progress" ;;
+  *) $page "deployment of $GIT_SHA to $target: a person must act ($rc)" ;;  # 21, and any other code
 esac
 exit "$rc"

@@ -52,13 +52,15 @@ def read(path: Path, plan: Plan, key: bytes | None, now: float) -> Approval | No
     except (OSError, ValueError, RecursionError) as error:
         raise PlanProblem(f"the approval {path} cannot be read: {error}") from None
     if not isinstance(document, dict) or key is None or not seal.holds(document, key):
-        raise PlanProblem(f"the approval {path} was changed, or sealed with another key")
+        raise PlanProblem(
+            f"the approval {path} has been modified, or is sealed with another key: approve the plan again"
+        )
     expected = {"schema": SCHEMA, "environment": plan.environment, "unit": plan.unit, "revision": plan.revision}
     for name, value in {**expected, "plan": plan.digest}.items():
         if document.get(name) != value:
             found = str(document.get(name))[:60]
-            raise PlanProblem(f"the approval {path} is of another {name} ({found}): have this plan approved")
+            raise PlanProblem(f"the approval {path} is for another {name} ({found}): approve this plan")
     made_at, expires_at = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if made_at is None or expires_at is None or not made_at - _CLOCK_SKEW <= now < expires_at:
-        raise PlanProblem(f"the approval {path} is over, or of the future: have the plan approved again")
+        raise PlanProblem(f"the approval {path} has expired, or was made in the future: approve the plan again")
     return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made_at)

@@ -84,20 +84,18 @@ def compare_samples(
         corrected = (compare(canary, baseline, settings, significance, effect)[0] for compare in slowness_tests)
         if any(chance <= significance for chance in corrected):
             return ComparisonResult(BLOCKED, lines)
-        reason = (
-            f"neighbouring requests were alike, as when a machine stalls: {effect:.3g} of them say no more than one"
-        )
+        reason = f"consecutive requests are correlated, as if a machine had stalled: {effect:.3g} of them count as one"
         return ComparisonResult(CANNOT_TELL, (*lines, reason))
     reason = _client_disturbance(canary, baseline, settings)
     return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
 
 
 def _insufficient_samples(canary: Sample, baseline: Sample, settings: DeployAnalysis) -> str:
-    for name, sample in (("the canary", canary), ("the copy beside it", baseline)):
+    for name, sample in (("the canary", canary), ("the baseline", baseline)):
         if sample.total < settings.least:
-            return f"{sample.total} requests to {name} came to an end, {settings.least} are needed"
+            return f"{sample.total} requests to {name} were completed; {settings.least} are required"
     if baseline.failed > MAX_BASELINE_ERRORS * baseline.total:
-        return f"the copy beside it fails itself: {baseline.failed} of {baseline.total} requests"
+        return f"the baseline fails too: {baseline.failed} of {baseline.total} requests"
     return ""
 
 
@@ -105,11 +103,13 @@ def _client_disturbance(canary: Sample, baseline: Sample, settings: DeployAnalys
     """Why that nothing worse was found proves nothing: our own lateness, in both alike, hides a difference."""
     client_delay = max(canary.client_delay, baseline.client_delay) / settings.least
     if client_delay > MAX_CLIENT_DELAY_SHARE * quantile(baseline.times, 0.5):
-        return f"this machine was busy: {client_delay * 1000:.3g} ms of each request were its own"
+        return f"this machine was busy: it delayed each request by {client_delay * 1000:.3g} ms"
     planned = settings.least / settings.rate
     late = max(canary.seconds, baseline.seconds) - planned
     return (
-        f"the pace of {settings.rate:g}/s was not kept: {late:.3g} s late" if late > MAX_LATENESS * planned + 1 else ""
+        f"the rate of {settings.rate:g} requests/s was not reached: {late:.3g} s late"
+        if late > MAX_LATENESS * planned + 1
+        else ""
     )
 
 
@@ -119,7 +119,7 @@ def compare_errors(
     """Whether the first failed more often, of failed and asked each, by at least `least` of all; and the figures."""
     chance = more_often(*canary, *baseline)
     worse = chance <= significance and canary[0] / canary[1] - baseline[0] / baseline[1] >= least
-    text = f"errors {canary[0]} of {canary[1]} beside {baseline[0]} of {baseline[1]}"
+    text = f"errors {canary[0]} of {canary[1]}, baseline {baseline[0]} of {baseline[1]}"
     return worse, format_test(worse, text, chance)
 
 
@@ -128,14 +128,14 @@ def _compare_all_times(
 ) -> tuple[float, str]:
     """The chance that equals differ so much, 1 where the difference is too small, and the figures."""
     if not canary.times:
-        return 1.0, "no good answer whose time could be compared"
+        return 1.0, "no successful response whose time could be compared"
     now, before = _bins(canary.times), _bins(baseline.times)
     ratio = math.exp(log_shift(now, before)[0])
     error = superiority_error(now.total, before.total) * math.sqrt(effect)
     chance = normal_tail((superiority(now, before) - 0.5) / error)
     slower = ratio > settings.ratio
     middle, other = (quantile(sample.times, 0.5) * 1000 for sample in (canary, baseline))
-    text = f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}"
+    text = f"median {middle:.3g} ms, baseline {other:.3g} ms, all times x {ratio:.3g}"
     return chance if slower else 1.0, format_test(slower and chance <= significance, text, chance)
 
 
@@ -144,14 +144,14 @@ def _compare_tails(
 ) -> tuple[float, str]:
     """The same of the slowest."""
     if not canary.times:
-        return 1.0, "no good answer whose time could be compared"
+        return 1.0, "no successful response whose time could be compared"
     limit = _tail_threshold(canary, baseline)
     ours, theirs = (sum(time > limit for time in sample.times) for sample in (canary, baseline))
     of = ours, len(canary.times), theirs, len(baseline.times)
     chance = more_often(*(round(number / effect) for number in of))
     slow, other = (quantile(sample.times, TAIL_PERCENTILE) for sample in (canary, baseline))
     slower = slow > settings.ratio * other
-    text = f"tail {slow * 1000:.3g} ms beside {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
+    text = f"tail {slow * 1000:.3g} ms, baseline {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
     return chance if slower else 1.0, format_test(slower and chance <= significance, text, chance)
 
 

@@ -72,10 +72,8 @@ class MetricsComparison:
         settings, comparison_count = self._settings, self._plan.comparison_count
         significance = significance_level(settings, comparison_count)
         wait = f"at most {self._series.wait:g} s each"
-        least = f"{settings.least} requests of each revision at each of {comparison_count} looks, {wait}"
-        errors = (
-            f"errors of {detectable_errors(settings, significance):.2%} (where {TYPICAL_ERROR_SHARE:.1%} are usual)"
-        )
+        least = f"{settings.least} requests to each revision at each of {comparison_count} comparisons, {wait}"
+        errors = f"errors of {detectable_errors(settings, significance):.2%} (baseline {TYPICAL_ERROR_SHARE:.1%})"
         try:
             with closing(self._open_context()) as self._context:
                 usual = self._times(self._plan.old, clock(self._context, Deadline(_QUERY_TIMEOUT)), self._series.wait)
@@ -85,11 +83,13 @@ class MetricsComparison:
                 detectable_histogram_shift(usual, settings, significance),
                 detectable_histogram_tail(usual, settings, significance),
             )
-            slower = f"all times x {shift:.3g}, {tail:.1%} of the requests much slower (by the buckets of now)"
+            slower = (
+                f"all times x {shift:.3g}, {tail:.1%} of the requests much slower (computed from the current buckets)"
+            )
         except EvidenceProblem as error:
-            slower = f"what of times cannot be said ({error.problem.message})"
+            slower = f"response times cannot be predicted ({error.problem.message})"
         return (
-            least, f"found with {POWER:.0%}: {errors}, {slower}",
+            least, f"detected with {POWER:.0%} probability: {errors}, {slower}",
             false_alarm_line(settings, comparison_count),
         )  # fmt: skip
 
@@ -98,7 +98,7 @@ class MetricsComparison:
         asked = now = clock(self._context, Deadline(_QUERY_TIMEOUT))
         while late := [each for each in self._revisions if not self._scraped_since(asked, each, now)]:
             if time.monotonic() > end:
-                what = f"no newer numbers of {late[0]} came within {self._series.wait:g} s"
+                what = f"{late[0]} was not scraped again within {self._series.wait:g} s"
                 raise EvidenceProblem(Problem("invalid", f"deploy.analysis.metrics: {what}"))
             time.sleep(_POLL_INTERVAL)
             now = clock(self._context, Deadline(_QUERY_TIMEOUT))
@@ -118,7 +118,7 @@ class MetricsComparison:
             fewest = min(self._count(self._series.requests, each, now, now - began) for each in self._revisions)
             fewest = min(fewest, *(self._times(each, now, now - began).total for each in self._revisions))
             self._on_progress(
-                f"{min(fewest, self._settings.least)} of {self._settings.least} requests of each revision"
+                f"{min(fewest, self._settings.least)} of {self._settings.least} requests to each revision"
             )
             if fewest >= self._settings.least or time.monotonic() > end:
                 return now
@@ -134,18 +134,20 @@ class MetricsComparison:
         asked = self._count(self._series.requests, revision, now, seconds)
         failed = self._count(self._series.errors, revision, now, seconds)
         if failed > asked:
-            what = f"{failed} errors were counted of {asked} requests of {revision}"
-            raise EvidenceProblem(Problem("configuration", what, "do `requests` and `errors` count the same?"))
+            what = f"{failed} errors but only {asked} requests were counted for {revision}"
+            raise EvidenceProblem(
+                Problem("configuration", what, "check that `requests` includes the requests that `errors` counts")
+            )
         return RequestCounts(asked, failed, self._times(revision, now, seconds))
 
     def _refuse_resets(self, series: str, revision: str, now: float, seconds: float) -> None:
         if self._vector("sum(resets({}[{window}])) > 0", series, revision, now, seconds + _LOOKBACK):
-            what = f"a counter of {revision} began anew: one of its processes was started again"
+            what = f"a counter of {revision} was reset: one of its processes restarted"
             raise EvidenceProblem(Problem("invalid", what))
         named, what = self._series_selector(series, revision), "deploy.analysis.metrics"
         if label := doubled(f"sum({named})", what, self._context, Deadline(_QUERY_TIMEOUT)):
-            text = f"{what}: series are there twice and are added up: they differ only in {label}"
-            raise EvidenceProblem(Problem("invalid", text, f'choose one of them, such as by {label}="…"'))
+            text = f"{what}: duplicate series are added up: they differ only in the label {label}"
+            raise EvidenceProblem(Problem("invalid", text, f'select one of them, for example by {label}="…"'))
 
     def _count(self, series: str, revision: str, now: float, seconds: float) -> int:
         found = self._vector(f"sum({_INCREASE_QUERY})", series, revision, now, seconds)
@@ -156,8 +158,8 @@ class MetricsComparison:
         try:
             below = sorted((float(each.labels["le"]), _whole_count(each)) for each in found)
         except (KeyError, ValueError):
-            what = "deploy.analysis.metrics.times: no label `le`"
-            raise EvidenceProblem(Problem("configuration", what, "name the buckets: …_bucket{…}")) from None
+            what = "deploy.analysis.metrics.times: the series have no label `le`"
+            raise EvidenceProblem(Problem("configuration", what, "use the histogram's buckets: …_bucket{…}")) from None
         ends, counts, last = [], [], 0
         for end, number in below:
             ends.append(end)
@@ -186,7 +188,7 @@ _INCREASE_QUERY = (
 def _whole_count(sample: Sample) -> int:
     value = sample.value
     if value is None or value < 0:
-        back = "a counter went back: one of its processes was started again"
-        what = back if value is not None else f"{sample.text} came where a count was expected"
+        back = "a counter decreased: one of its processes restarted"
+        what = back if value is not None else f"{sample.text} was returned where a count was expected"
         raise EvidenceProblem(Problem("invalid", f"deploy.analysis.metrics: {what}"))
     return math.floor(value + 1e-6)

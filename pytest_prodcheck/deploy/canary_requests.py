@@ -162,7 +162,9 @@ class RequestComparison:
 
         names = self._settings.endpoints or light_endpoints(context.environment)
         if not names:
-            raise EvidenceProblem(Problem("configuration", f"slot {context.environment.slot}: no endpoint is in reach"))
+            raise EvidenceProblem(
+                Problem("configuration", f"slot {context.environment.slot}: no endpoint can be requested: declare one")
+            )
         return [_sender(context, name, deadline) for name in names]
 
 

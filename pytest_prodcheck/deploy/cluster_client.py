@@ -76,7 +76,7 @@ class ClusterClient:
         """An object that has to be there; raises DriverProblem."""
         found = self.find(path)
         if found is None:
-            raise DriverProblem(f"there is no {path.rpartition('/namespaces/')[2]} in the cluster")
+            raise DriverProblem(f"the cluster has no {path.rpartition('/namespaces/')[2]}")
         return found
 
     def items(self, path: str, **query: str) -> list[Object]:
@@ -105,8 +105,10 @@ class ClusterClient:
                 return self._require_success("PATCH", path, status, answer)
             found = self.get(path)
             if watched_part and watched_part(found) != first and patch(found) is not None:
-                raise DriverProblem(f"another client is changing {path.rpartition('/namespaces/')[2]} now")
-        raise DriverProblem(f"{path}: it was changed by others {_MAX_ATTEMPTS} times, each time before we could")
+                raise DriverProblem(f"another client is modifying {path.rpartition('/namespaces/')[2]} now")
+        raise DriverProblem(
+            f"{path}: other clients changed it {_MAX_ATTEMPTS} times in a row, so our change was not applied"
+        )
 
     def create(self, path: str, body: Object, *, fenced: bool = True) -> tuple[int, Object]:
         """Status and object; CONFLICT where there is one already."""
@@ -160,7 +162,7 @@ class ClusterClient:
         if 200 <= status < 300:
             return answer
         message = plain(str(answer.get("message") or ""), 400) or f"answered {status}"
-        hint = "; docs/deploying.md lists the rights that a deployer needs" if status == 403 else ""
+        hint = "; `prodcheck grants --deployer` prints the permissions that a deployment needs" if status == 403 else ""
         raise DriverProblem(f"{method} {path}: {message}{hint}")
 
 

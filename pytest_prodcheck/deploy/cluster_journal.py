@@ -55,11 +55,11 @@ class ClusterJournal(Journal):
         self.read_version = resource_version(found)
         content = _journal_text(found).encode()
         if not content:
-            raise JournalDamaged(f"the journal {self.name} in the cluster is damaged: it has no lines any more")
+            raise JournalDamaged(f"the journal {self.name} in the cluster is damaged: it is empty")
         return content
 
     def _append(self, content: bytes) -> None:
-        """Writes it behind what we know; raises Busy where another deployer took over, Damaged, OSError."""
+        """Writes it behind what we know; raises DeploymentInProgress, JournalDamaged, OSError."""
         known_text = "".join(f"{line}\n" for line in self._sealed_lines)
         try:
             answer = self._write(known_text, known_text + content.decode())
@@ -87,7 +87,7 @@ class ClusterJournal(Journal):
             if _journal_text(answer) == whole_text:
                 return answer  # ours: only the answer was lost
             if _journal_text(answer) != known_text:
-                raise JournalDamaged(f"somebody else writes the journal {self.name}")
+                raise JournalDamaged(f"another client writes the journal {self.name}")
             self.read_version = resource_version(answer)
         raise DriverProblem(str(answer.get("message"))[:300])
 
@@ -106,7 +106,7 @@ class ClusterStore(Store):
         found = find_key(str(self.state_folder), self.root)
         is_configured = os.environ.get("PRODCHECK_KEY") is not None or found != local_key(str(self.state_folder))
         if found is None or not is_configured:
-            raise PlanProblem("the journal lies in the cluster: give its key by PRODCHECK_KEY or `[seal]`", 2)
+            raise PlanProblem("the journal is stored in the cluster: set its key with PRODCHECK_KEY or `[seal]`", 2)
         return found
 
     def _journal(self, number: int, key: bytes) -> ClusterJournal:

@@ -73,9 +73,9 @@ class ProgramCopies:
     def stop(self, slot: str) -> None:
         """Stops it and waits until it is seen."""
         if self._commands.stop is None:
-            raise DriverProblem(f"no `commands.copy.stop` is declared: {slot} cannot be stopped")
+            raise DriverProblem(f"{slot} cannot be stopped: declare `commands.copy.stop`")
         self._programs.run(self._commands.stop, self._commands.timeout, slot=slot)
-        wait_until(lambda: self.revisions()[slot] == "", self._commands.timeout, f"{slot} still answers")
+        wait_until(lambda: self.revisions()[slot] == "", self._commands.timeout, f"{slot} still responds")
 
 
 class CommandsDriver:
@@ -101,13 +101,13 @@ class CommandsDriver:
         slot, percent = shares[1]
         text = ",".join(f"{name}={part}" for name, part in shares)
         self._programs.run(self._share.do, self._share.timeout, shares=text, slot=slot, percent=str(percent))
-        wait_until(lambda: self._shares() == shares, self._share.timeout, f"traffic is not shared as {text}")
+        wait_until(lambda: self._shares() == shares, self._share.timeout, f"the traffic shares are not {text}")
 
     def _shares(self) -> Shares:
         output = self._programs.run(self._share.observe, self._share.timeout)
         values = parse_slot_values(output, self._slots, "commands.share.observe")
         if not all(is_percent(value) for value in values.values()):
-            raise DriverProblem(f"commands.share.observe: expected whole percents, it said {str(values)[:_MAX_SHOWN]}")
+            raise DriverProblem(f"commands.share.observe: expected whole percentages, got {str(values)[:_MAX_SHOWN]}")
         return tuple((slot, int(values[slot])) for slot in self._slots)
 
 
@@ -121,11 +121,11 @@ def parse_slot_values(text: str, slots: Sequence[str], what: str) -> dict[str, s
     rows = [line.split() for line in text.splitlines() if line.strip()]
     wrong = next((row for row in rows if len(row) != 2), None)
     if wrong is not None:
-        raise DriverProblem(f'{what}: expected lines "SLOT VALUE", it said {" ".join(wrong)[:_MAX_SHOWN]!r}')
+        raise DriverProblem(f'{what}: expected lines "SLOT VALUE", got {" ".join(wrong)[:_MAX_SHOWN]!r}')
     names = [slot for slot, _ in rows]
     if sorted(names) != sorted(slots):
         named = ", ".join(names)[:_MAX_SHOWN]
-        raise DriverProblem(f"{what}: expected one line for each of {', '.join(slots)}, it named {named}")
+        raise DriverProblem(f"{what}: expected one line for each of {', '.join(slots)}, got {named}")
     return {row[0]: row[1] for row in rows}
 
 

@@ -90,7 +90,7 @@ class Deployer:
         try:
             reason = self._observed_problem(lambda observed: _unexpected_traffic(observed, self.plan, state))
         except DriverProblem as error:
-            reason = f"what is there cannot be observed: {error}"
+            reason = f"the current state cannot be observed: {error}"
             if state.last_begun >= 0:
                 return self._need_person(reason)
             self.reporter.result(reason)
@@ -106,7 +106,7 @@ class Deployer:
                 return self._handle_closed_gate(self.plan.steps[number], answer)
         for number in rest:
             step = self.plan.steps[number]
-            final = "; no way back from here" if number == self.plan.point_of_no_return else ""
+            final = "; cannot be undone from here" if number == self.plan.point_of_no_return else ""
             self.reporter.step(number + 1, len(self.plan.steps), step.describe() + final)
             code = self._run_change_step(number, step) if step.change is not None else self._run_gate_step(number, step)
             if code is not None:
@@ -132,7 +132,7 @@ class Deployer:
 
         def find_problem(observed: ObservedState) -> str:
             if observed.problem or observed.shares != shares:
-                return observed.problem or f"traffic was moved: it is {_format_shares(observed.shares)}"
+                return observed.problem or f"traffic was changed from outside: {_format_shares(observed.shares)}"
             wrong_slot = next(
                 (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != self.plan.revision), ""
             )
@@ -141,7 +141,7 @@ class Deployer:
         try:
             return self._observed_problem(find_problem)
         except DriverProblem as error:
-            return f"what is there cannot be observed: {error}"
+            return f"the current state cannot be observed: {error}"
 
     def undo(self, reason: str) -> int:
         """Goes back as far as it came, and proves it by the gate of the old revision; returns the exit code."""
@@ -151,14 +151,16 @@ class Deployer:
             return REFUSED
         if past_point_of_no_return(self.plan, state.last_begun):
             return self._need_person(
-                f"the point of no return was passed: {reason}" if reason else "it only goes forward now"
+                f"the deployment is past the point of no return: {reason}"
+                if reason
+                else "the deployment is past the point of no return and cannot be undone"
             )
         if not state.rolling_back:
             self.journal.add("undoing", why=reason)
         changes = rollback_changes(self.plan, state.last_begun)
         first = self.state.undone_changes
         for number, (change, step) in enumerate(changes[first:], first):
-            self.reporter.step(number + 1, len(changes), f"back: {change.describe()}")
+            self.reporter.step(number + 1, len(changes), f"undo: {change.describe()}")
             self.journal.add("undo-begun", number=number)
             try:
                 self._guard(change, expected_revisions(self.plan, step - 1))
@@ -175,12 +177,12 @@ class Deployer:
         def find_problem(observed: ObservedState) -> str:
             other = any(observed.revisions.get(slot) != self.plan.old for slot in observed.slots_with_traffic)
             back = observed.shares == self.plan.shares and not other
-            return observed.problem or ("" if back else "traffic is not back on the old revision")
+            return observed.problem or ("" if back else "the old revision does not have all traffic")
 
         try:
             reason = self._observed_problem(find_problem)
         except DriverProblem as error:
-            reason = f"what is there cannot be observed: {error}"
+            reason = f"the current state cannot be observed: {error}"
         if reason:
             return self._need_person(reason)
         gate = self.plan.after_gate
@@ -221,7 +223,7 @@ class Deployer:
             self.journal.add("closed", why=reason, code=answer.code)
             return answer.code
         if self.hold and step.loaded and answer.code != BLOCKED:
-            return self._need_person(f"{reason}; everything stays as it is (cannot_tell = hold)")
+            return self._need_person(f'{reason}; the deployment is on hold (cannot_tell = "hold")')
         return self.undo(reason)
 
     def _evaluate_and_record(self, number: int, step: Step) -> GateAnswer:
@@ -315,7 +317,7 @@ class Deployer:
 
     def _need_person(self, reason: str) -> int:
         self.journal.add("person", why=reason)
-        self.reporter.result(f"a person is needed: {reason}")
+        self.reporter.result(f"a person must act: {reason}")
         return NEEDS_PERSON
 
 
@@ -349,7 +351,7 @@ def _format_shares(shares: Shares) -> str:
 def _unexpected_traffic(observed: ObservedState, plan: Plan, state: DeploymentState) -> str:
     """Why traffic is not as the journal left it, "" where it is."""
     if reason := _foreign_traffic(observed, state.possible_shares(plan)):
-        return f"{reason}; `--undo` brings the old revision back" if state.last_begun >= 0 else reason
+        return f"{reason}; `--undo` rolls back" if state.last_begun >= 0 else reason
     if state.last_begun >= 0:
         return ""
     planned = dict(plan.revisions)
@@ -357,17 +359,13 @@ def _unexpected_traffic(observed: ObservedState, plan: Plan, state: DeploymentSt
         (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != planned.get(slot)), ""
     )
     running = observed.revisions.get(wrong_slot) or "-"
-    return f"{wrong_slot} shows {running}, not {planned.get(wrong_slot) or '-'} as planned" if wrong_slot else ""
+    return f"{wrong_slot} shows {running}; the plan expects {planned.get(wrong_slot) or '-'}" if wrong_slot else ""
 
 
 def _foreign_traffic(observed: ObservedState, allowed: tuple[Shares, ...]) -> str:
     """Why traffic is not shared as we left it; () allows any way."""
     good = not allowed or observed.shares in allowed
-    return (
-        ""
-        if good
-        else f"traffic is not as it was left: {observed.problem or f'it is {_format_shares(observed.shares)}'}"
-    )
+    return "" if good else f"traffic was changed from outside: {observed.problem or _format_shares(observed.shares)}"
 
 
 def _unfinished_change(change: Change, observed: ObservedState) -> str:
@@ -377,7 +375,9 @@ def _unfinished_change(change: Change, observed: ObservedState) -> str:
         return f"{remaining[0]} is still pending" if remaining else ""
     running = observed.revisions.get(change.slot)
     if change.kind == "share":
-        return observed.problem or ("" if observed.shares == change.shares else "traffic is not shared so")
+        return observed.problem or (
+            "" if observed.shares == change.shares else f"the traffic shares are {_format_shares(observed.shares)}"
+        )
     if change.kind in ("start", "roll"):
         return "" if running == change.revision else f"{change.slot} shows {running or '-'}"
     return f"{change.slot} still shows {running}" if running else ""
@@ -395,12 +395,12 @@ def _unsafe_change(change: Change, observed: ObservedState, revisions: dict[str,
         return _unsafe_migration(change, observed, revisions)
     if change.kind != "share":
         if observed.problem and not observed.slots_with_traffic:
-            return f"nobody can tell whether {change.slot} has traffic: {observed.problem}"
+            return f"cannot tell whether {change.slot} has traffic: {observed.problem}"
         return f"{change.slot} has traffic" if change.slot in observed.slots_with_traffic else ""
     for slot, percent in change.shares:
         running, expected = observed.revisions.get(slot), revisions.get(slot)
         if percent and (not running or running != expected):
-            return f"{slot} shows {running or '-'}, not {expected or '-'}: it gets no traffic"
+            return f"{slot} shows {running or '-'}, not {expected or '-'}: no traffic is sent to it"
     return ""
 
 
@@ -409,15 +409,15 @@ def _unsafe_migration(change: Change, observed: ObservedState, revisions: dict[s
     pending = tuple(each.partition(" ")[2] for each in observed.pending if each.startswith(f"{change.phase} "))
     if not set(pending) <= set(change.names):
         unplanned = next(each for each in pending if each not in change.names)
-        return f"the migration {unplanned} was not planned"
+        return f"the migration {unplanned} is not in the plan"
     if changed := next((name for name, sql in observed.sql if name in pending and (name, sql) not in change.sql), ""):
-        return f"the SQL of the migration {changed} was changed since it was planned"
+        return f"the SQL of the migration {changed} has changed since the plan was made"
     old_slot = next(
         (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != revisions.get(slot)), ""
     )
     if change.phase == CONTRACT and old_slot:
         running = observed.revisions.get(old_slot) or "-"
-        return f"{old_slot} has traffic and shows {running}: nothing may be taken away from it"
+        return f"{old_slot} has traffic and shows {running}: a contract migration could break it"
     return ""
 
 

@@ -112,7 +112,7 @@ class Deployment:
             )
         except ValidationError as error:
             problem = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
-            raise PlanProblem(f"--strategy or --monitor does not fit what is declared: {problem}", 2) from None
+            raise PlanProblem(f"--strategy or --monitor does not fit the section `deploy`: {problem}", 2) from None
 
     def _refuse_unknown_gates(self) -> None:
         from pytest_prodcheck.environments.project_rules import SUITES
@@ -120,7 +120,9 @@ class Deployment:
         gate_names = (*SUITES, *self.configuration.project.gates)
         for name in (self.settings.before, self.settings.slot, self.settings.after):
             if name not in gate_names:
-                raise PlanProblem(f"`deploy` names the gate {name!r}; there are {', '.join(gate_names)}", 2)
+                raise PlanProblem(
+                    f"`deploy` names the gate {name!r}, which does not exist; the gates are {', '.join(gate_names)}", 2
+                )
 
     @property
     def has_changed(self) -> bool:
@@ -143,7 +145,7 @@ class Deployment:
         """Shows where the newest deployment stands; its exit code, 23 while a deployer is at it."""
         journal = self.store.newest(self.store.key())
         if journal is None or not journal.lines:
-            self.reporter.message(f"{self.options.environment}: nothing was deployed from here")
+            self.reporter.message(f"{self.options.environment}: no deployment is recorded here")
             return 0
         self._viewed_journal = journal
         plan, state = deployment_state.replay(journal.lines)
@@ -191,7 +193,9 @@ class Deployment:
             if not how and ask_person is not None and ask_person(plan.revision):
                 how = {"by": f"at the terminal, {by}"}
             if not how and plan.changes_something:
-                self.reporter.message(f"waits for approval of plan {plan.digest}: give --approve, or --auto-approve")
+                self.reporter.message(
+                    f"waiting for approval of plan {plan.digest}: run with --approve, or deploy with --auto-approve"
+                )
                 return deployer.WAITING_FOR_APPROVAL
             journal = self.store.new(key)
             with _before_any_change():
@@ -212,7 +216,7 @@ class Deployment:
                 self._refuse_changed_since(plan, state, self._observe(driver.observe))
             made = self._deployer(plan, journal, driver, lock)
             return self._report_end(
-                plan, journal, made.undo("asked for by --undo" if not state.rolling_back else state.reason)
+                plan, journal, made.undo("requested with --undo" if not state.rolling_back else state.reason)
             )
 
     # -- parts
@@ -224,7 +228,7 @@ class Deployment:
             key = self.store.key()
             journal = (self._newest_changing_journal(key) if done else None) or self.store.newest(key)
             if journal is None:
-                raise PlanProblem("nothing was deployed from here: there is nothing to go on with")
+                raise PlanProblem("no deployment is recorded here: there is nothing to resume or undo")
             plan, state = deployment_state.replay(journal.lines)
             self.left_unfinished = state.last_begun >= 0 and state.status not in deployment_state.FINISHED
             self._record_event(
@@ -235,7 +239,7 @@ class Deployment:
             if reason := self._not_resumable_reason(plan, state, done):
                 raise PlanProblem(f"the deployment of {plan.revision} {reason}")
             if not any(line["event"] == "approved" for line in journal.lines):
-                raise PlanProblem("its plan was not approved: deploy again", deployer.WAITING_FOR_APPROVAL)
+                raise PlanProblem("its plan was not approved: start a new deployment", deployer.WAITING_FOR_APPROVAL)
             yield plan, journal, self._driver(lock, plan.revision), lock
 
     def _newest_changing_journal(self, key: bytes | None) -> Journal | None:
@@ -249,26 +253,26 @@ class Deployment:
     ) -> None:
         other = any(observed.revisions.get(slot) not in ("", plan.revision) for slot in observed.slots_with_traffic)
         if other or observed.shares not in state.possible_shares(plan):
-            text = f"it is not as the deployment of {plan.revision} left it, something else happened since"
+            text = f"the traffic or the copies have changed since the deployment of {plan.revision}"
             raise PlanProblem(f"{text}: {describe_state(observed)}")
 
     def _not_resumable_reason(self, plan: Plan, state: deployment_state.DeploymentState, undo: bool) -> str:
         """Why it can neither go on nor (`undo`) back, "" where it can."""
         if state.status == deployment_state.ROLLED_BACK:
-            return "was undone: there is nothing to go on with"
+            return "was rolled back: there is nothing to resume or undo"
         if state.status == deployment_state.GATE_CLOSED or (undo and state.last_begun < 0):
-            return "has changed nothing: there is nothing to go on with"
+            return "changed nothing: there is nothing to resume or undo"
         if state.status == deployment_state.DONE and not undo:
-            return "is done: there is nothing to go on with"
+            return "is complete: there is nothing to resume"
         if state.status == deployment_state.DONE and deployment_state.past_point_of_no_return(plan, state.last_begun):
-            return f"passed the point of no return: to bring {plan.old} back, deploy it"
+            return f"is past the point of no return: to return to {plan.old}, deploy it"
         if tuple(slot for slot, _ in plan.shares) != self.settings.slots:
-            return "was planned for other `slots`"
+            return "was planned with other `slots`"
         if self.options.revision not in (None, "", plan.revision):
-            return f"is the newest, not that of {self.options.revision}"
+            return f"is the newest one; you named {self.options.revision}"
         changed = plan.configuration != self.configuration.digest(self.environment)
         if changed and not undo and not state.rolling_back:
-            return "was planned with another prodcheck.toml: bring it back with --undo, and deploy again"
+            return "was planned with another prodcheck.toml: roll back with --undo, then deploy again"
         return ""
 
     def _refuse_unfinished(self, key: bytes) -> None:
@@ -277,7 +281,7 @@ class Deployment:
             return
         plan, state = deployment_state.replay(newest.lines)
         if state.status not in deployment_state.FINISHED:
-            advice = "go on with --resume, or back with --undo"
+            advice = "continue with --resume, or roll back with --undo"
             raise PlanProblem(f"the deployment of {plan.revision} is not finished: {advice}")
 
     def _approved(self, plan: Plan, key: bytes) -> dict[str, str]:
@@ -287,7 +291,7 @@ class Deployment:
         if found is None:
             return {}
         if reason := self._already_used_reason(found, key):
-            raise PlanProblem(f"the approval {path} {reason}: have the plan approved again")
+            raise PlanProblem(f"the approval {path} {reason}: approve the plan again")
         return {"by": f"{path.name} of {found.by}", "approval": found.seal}
 
     def _already_used_reason(self, found: approval.Approval, key: bytes) -> str:
@@ -296,23 +300,23 @@ class Deployment:
         for journal in self.store.journals(key):
             approved = next((line for line in journal.lines if line["event"] == "approved"), {})
             if approved.get("approval") == found.seal and any(line["event"] == "begun" for line in journal.lines):
-                return "was used already"
+                return "was already used"
             number = int(journal.path.stem)
             no_gap = no_gap and last in (0, number + 1)
             made_before = made_before or (no_gap and float(journal.lines[-1]["at"]) < found.made_at)
             last = number
-        return "" if made_before or (no_gap and last <= 1) else "is older than the journals that are left"
+        return "" if made_before or (no_gap and last <= 1) else "is older than the oldest journal that is kept"
 
     def _run_plan(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> int:
         return self._report_end(plan, journal, self._deployer(plan, journal, driver, lock).run())
 
     def _report_end(self, plan: Plan, journal: Journal, code: int) -> int:
         messages = {
-            0: f"{plan.revision} is deployed" if plan.changes_something else f"{plan.revision} was there already",
-            20: f"undone: {plan.old} carries all traffic again, and its gate is open",
-            21: "a person is needed: `prodcheck deploy --status` shows where it stands",
+            0: f"{plan.revision} is deployed" if plan.changes_something else f"{plan.revision} was already deployed",
+            20: f"rolled back: {plan.old} has all traffic, and its gate is open",
+            21: "a person must act: `prodcheck deploy --status` shows the progress",
         }
-        not_finished = f"this call changed nothing; the deployment of {plan.revision} is not finished"
+        not_finished = f"this call changed nothing; the deployment of {plan.revision} is unfinished"
         state = deployment_state.replay(journal.lines)[1]
         self.reporter.message(messages.get(code, not_finished if state.last_begun >= 0 else "nothing was changed"))
         self._record_event(plan, journal, code)
@@ -328,7 +332,7 @@ class Deployment:
         if reason := record_event(
             self.configuration, self.store.state_folder, plan, code, journal.path.stem, recorded_at
         ):
-            self.reporter.message(f"NOT RECORDED: {reason}")
+            self.reporter.message(f"the event log was not updated: {reason}")
 
     def _deployer(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> Deployer:
         self.active_journal = journal
@@ -394,15 +398,15 @@ class Deployment:
         try:
             return observe()
         except DriverProblem as error:
-            raise PlanProblem(f"what is there cannot be observed: {error}", CANNOT_TELL) from None
+            raise PlanProblem(f"the current state cannot be observed: {error}", CANNOT_TELL) from None
 
     def _make_plan(self, driver: Driver) -> Plan:
         revision = self._requested_revision()
         if not revision:
-            raise PlanProblem("say which revision to deploy, with --revision or PRODCHECK_REVISION", 2)
+            raise PlanProblem("no revision is given: set --revision or PRODCHECK_REVISION", 2)
         if not is_safe_revision(revision):
             raise PlanProblem(
-                f"the revision {revision!r} cannot be given to programs: expected letters, digits and ._/:@+=~^-", 2
+                f"the revision {revision!r} cannot be passed to programs: expected letters, digits and ._/:@+=~^-", 2
             )
         observed = self._observe(lambda: observe_with_migrations(driver))
         made = make_plan(

@@ -57,12 +57,12 @@ def replay(lines: Sequence[dict[str, Any]]) -> tuple[Plan, DeploymentState]:
     try:
         plan = Plan.parse(lines[0]["plan"])
         if plan.digest != lines[0]["digest"]:
-            raise ValueError("the plan is not the one that was noted")
+            raise ValueError("its plan does not match the recorded digest")
         result = DeploymentState(PLANNED)
         for line in lines[1:]:
             result = _apply_event(result, line, len(plan.steps))
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalDamaged(f"the journal makes no sense: {error}") from None
+        raise JournalDamaged(f"the journal is inconsistent: {error}") from None
     return plan, result
 
 
@@ -75,7 +75,7 @@ def _apply_event(state: DeploymentState, line: dict[str, Any], steps: int) -> De
         "done": DONE, "undone": ROLLED_BACK, "closed": GATE_CLOSED, "person": NEEDS_PERSON,
     }  # fmt: skip
     if event not in status_of_event:
-        raise ValueError(f"there is no event {event!r}")
+        raise ValueError(f"unknown event {event!r}")
     changed: dict[str, Any] = {"status": status_of_event[event]}
     if event in ("begun", "finished"):
         step = int(line["step"])

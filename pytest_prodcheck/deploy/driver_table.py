@@ -45,6 +45,6 @@ def _own(context: DriverContext, path: Path) -> Driver:
         raise PlanProblem(text, 2) from None
     missing = [name for name in ("observe", "start", "stop", "share") if not callable(getattr(made, name, None))]
     if missing:
-        raise PlanProblem(f"the driver {path} has no {', '.join(missing)}", 2)
+        raise PlanProblem(f"the driver {path} lacks {', '.join(missing)}", 2)
     found: Driver = made
     return found

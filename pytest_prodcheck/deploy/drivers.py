@@ -68,7 +68,7 @@ def apply(driver: Driver, change: Change) -> None:
     elif change.kind == "migrate":
         migrates = getattr(driver, "migrate", None)
         if migrates is None:
-            raise DriverProblem("no `deploy.migrations` are declared any more")
+            raise DriverProblem("`deploy.migrations` was removed from prodcheck.toml since the plan was made")
         migrates(change.phase)
     elif change.kind in ("start", "roll"):
         driver.start(change.slot, change.revision)

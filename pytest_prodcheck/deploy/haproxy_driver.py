@@ -70,7 +70,9 @@ class HaproxyDriver:
                 raise DriverProblem(f"HAProxy refused {verb} map: {message[:200]}")
         else:
             self._set_serving(frozenset(slot for slot, percent in shares if percent))
-        wait_until(lambda: self._shares() == shares, self._settings.drain, "HAProxy does not share as asked")
+        wait_until(
+            lambda: self._shares() == shares, self._settings.drain, "HAProxy does not use the new traffic shares"
+        )
         idle = [slot for slot, percent in shares if not percent]
         self._drain(idle)
         if self._settings.map is None:
@@ -89,14 +91,18 @@ class HaproxyDriver:
         except OSError as error:
             raise DriverProblem(f"{name}: {error.strerror}") from None
         except ValueError:
-            raise DriverProblem(f"{name}: it is no text") from None
+            raise DriverProblem(f"{name}: it is not a text file") from None
         try:
             kept = self._shares_in_file(text)
         except DriverProblem as error:
             return f"{name}: {error}"
         now = ", ".join(f"{slot} {percent}" for slot, percent in self._shares())
         then = ", ".join(f"{slot} {percent}" for slot, percent in kept)
-        return "" if now == then else f"HAProxy shares by {now}; after a reload, by {name}, it would by {then}"
+        return (
+            ""
+            if now == then
+            else f"HAProxy uses the traffic shares {now}; after a reload it would use those of {name}: {then}"
+        )
 
     def _shares_in_file(self, text: str) -> Shares:
         """How a file has traffic shared; raises DriverProblem."""
@@ -123,7 +129,7 @@ class HaproxyDriver:
             loaded = rest.partition("(")[2].partition(")")[0]
             if loaded and str(self._resolve(loaded)) == path and number.isdigit():
                 return f"#{number}"
-        raise DriverProblem(f"HAProxy has no map {path}")
+        raise DriverProblem(f"HAProxy has not loaded the map {path}")
 
     def _entries(self, name: str) -> set[tuple[str, str]]:
         rows = [line.split() for line in self._send_command(f"show map {name}").splitlines() if line.strip()]
@@ -153,13 +159,15 @@ class HaproxyDriver:
         lines = text.splitlines()
         names = next((line[2:].split() for line in lines if line.startswith("# be_id")), None)
         if names is None:
-            raise DriverProblem("there are no states of servers")
+            raise DriverProblem("there are no server states")
         rows = [dict(zip(names, line.split(), strict=False)) for line in lines if line[:1].isdigit() and len(line) > 1]
         servers = {row["srv_name"]: row for row in rows if row.get("be_name") == self._settings.backend}
         missing = [slot for slot in self._slots if slot not in servers]
         if missing or set(servers) != set(self._slots):
             there = ", ".join(sorted(servers))
-            raise DriverProblem(f"the servers of {self._settings.backend} are {there}, not the slots")
+            raise DriverProblem(
+                f"the servers of the backend {self._settings.backend} are {there}; they must be named as the slots"
+            )
         return servers
 
     def _drain(self, slots: list[str]) -> None:
@@ -201,11 +209,11 @@ class HaproxyDriver:
                 while part := sock.recv(65536):
                     answer += part
                     if len(answer) > _MAX_ANSWER_BYTES or time.monotonic() > end:
-                        raise DriverProblem(f"HAProxy's answer to {line!r} does not end")
+                        raise DriverProblem(f"HAProxy's answer to {line!r} is too long or too slow")
         except OSError as error:
             raise _Unreachable(f"HAProxy's socket {path}: {error.strerror or error}") from None
         if not answer.strip() and line in _COMMANDS_WITH_OUTPUT:
-            raise _Unreachable(f"HAProxy's socket {path}: no answer to {line!r}")
+            raise _Unreachable(f"HAProxy's socket {path}: empty answer to {line!r}")
         return answer.decode("utf-8", "replace").strip()
 
 

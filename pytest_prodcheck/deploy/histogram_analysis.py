@@ -78,15 +78,15 @@ def compare_counts(
     canary: RequestCounts, baseline: RequestCounts, settings: DeployAnalysis, comparison_count: int, repetition: int = 0
 ) -> ComparisonResult:
     """Whether the canary is worse; nobody can tell without enough requests, or by buckets that show nothing."""
-    for name, each in (("the canary", canary), ("the copy beside it", baseline)):
+    for name, each in (("the canary", canary), ("the baseline", baseline)):
         if min(each.total, each.times.total) < settings.least:
             least = min(each.total, each.times.total)
             return ComparisonResult(
-                CANNOT_TELL, (f"{least} requests to {name} were counted, {settings.least} are needed",)
+                CANNOT_TELL, (f"{least} requests to {name} were counted, {settings.least} are required",)
             )
     if baseline.failed > MAX_BASELINE_ERRORS * baseline.total:
         return ComparisonResult(
-            CANNOT_TELL, (f"the copy beside it fails itself: {baseline.failed} of {baseline.total} requests",)
+            CANNOT_TELL, (f"the baseline fails too: {baseline.failed} of {baseline.total} requests",)
         )
     if canary.times.ends != baseline.times.ends:
         return ComparisonResult(
@@ -114,7 +114,7 @@ def _compare_all_times(canary: Histogram, baseline: Histogram, ratio: float, sig
     now, before = canary.quantile(0.5), baseline.quantile(0.5)
     worse = chance <= significance and _slower(now, before, ratio)
     return worse, format_test(
-        worse, f"median {now * 1000:.3g} ms beside {before * 1000:.3g} ms, by their buckets", chance
+        worse, f"median {now * 1000:.3g} ms, baseline {before * 1000:.3g} ms, by their buckets", chance
     )
 
 
@@ -124,7 +124,9 @@ def _compare_tails(canary: Histogram, baseline: Histogram, ratio: float, signifi
     chance = more_often(ours, canary.total, theirs, baseline.total)
     now, before = canary.quantile(TAIL_PERCENTILE), baseline.quantile(TAIL_PERCENTILE)
     worse = chance <= significance and _slower(now, before, ratio)
-    text = f"tail {now * 1000:.3g} ms beside {before * 1000:.3g} ms, {ours} and {theirs} over {canary.ends[bucket]:g} s"
+    text = (
+        f"tail {now * 1000:.3g} ms, baseline {before * 1000:.3g} ms, {ours} and {theirs} over {canary.ends[bucket]:g} s"
+    )
     return worse, format_test(worse, text, chance)
 
 

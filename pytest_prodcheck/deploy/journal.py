@@ -195,7 +195,7 @@ class Store:
 
 
 def _read_problem(error: OSError) -> PlanProblem:
-    hint = ": ask as the user who deploys here" if isinstance(error, PermissionError) else ""
+    hint = ": run as the user who deploys here" if isinstance(error, PermissionError) else ""
     return PlanProblem(f"{error.filename}: {error.strerror}{hint}", 3)
 
 
@@ -210,7 +210,7 @@ def _refuse_survivors(handle: int, path: Path) -> None:
         if not end_survivors(handle):
             raise DeploymentInProgress
     except CannotInspectProcesses:
-        text = "a program of a deployer that was killed may still run, and this system does not tell"
+        text = "a program of a killed deployment may still be running, which this system cannot tell"
         raise PlanProblem(f"{text}: end it, then empty {path}", 21) from None
 
 

@@ -58,7 +58,7 @@ class KubernetesDriver:
         shares, problem = self._traffic.observe(deployments)
         paused = [self._names[slot] for slot, each in deployments.items() if table(each, "spec").get("paused")]
         if paused:
-            problem = problem or f"the Deployment {paused[0]} is paused: it would not roll out"
+            problem = problem or f"the Deployment {paused[0]} is paused and would not roll out: resume it"
         return ObservedState(revisions, shares, problem)
 
     def start(self, slot: str, revision: str) -> None:
@@ -127,7 +127,7 @@ class KubernetesDriver:
             given.setdefault(kind, []).append({"name": name, "image": self._image.replace("{revision}", revision)})
         if not given:
             named = table(found, "metadata").get("name")
-            raise DriverProblem(f"no container of {named} has an image such as {self._image}")
+            raise DriverProblem(f"no container of {named} has an image of the form {self._image}")
         return dict(given)
 
     def _wait_for_rollout(self, slot: str, revision: str, before: str) -> None:
@@ -140,9 +140,9 @@ class KubernetesDriver:
         while True:
             found = self._deployment(slot)
             if self._requested_revision(found) != revision:
-                raise DriverProblem(f"somebody else gave {name} another image while it rolled out")
+                raise DriverProblem(f"another client changed the image of {name} during the rollout")
             if table(found, "spec").get("paused"):
-                raise DriverProblem(f"somebody else paused {name} while it rolled out: resume it")
+                raise DriverProblem(f"another client paused {name} during the rollout: resume it")
             wanted = _desired_replicas(found)
             replicas, updated = _count(found, "replicas"), _count(found, "updatedReplicas")
             now = (replicas, updated, _count(found, "availableReplicas"))

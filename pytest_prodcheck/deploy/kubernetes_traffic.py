@@ -46,7 +46,7 @@ class InPlaceTraffic:
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
         """Nothing to share."""
         if shares != self.observe(deployments)[0]:
-            raise DriverProblem("there is one copy only: it has all traffic")
+            raise DriverProblem("the only copy always has all traffic")
 
 
 class ServiceSelectorTraffic:
@@ -69,7 +69,9 @@ class ServiceSelectorTraffic:
         """Gives the selector the labels of the other slot's pods, also those by which copies differ, if it has none."""
         live = next((slot for slot, percent in shares if percent == 100), None)
         if live is None:
-            raise DriverProblem(f"a selector has one copy serve all; {self._name} cannot share by percents")
+            raise DriverProblem(
+                f"the Service {self._name} sends all traffic to one copy and cannot split it: use `route`"
+            )
         labels = _pod_labels(deployments[live])
 
         def patch(found: Object) -> Any:
@@ -79,7 +81,7 @@ class ServiceSelectorTraffic:
                 return None
             missing = [key for key in selector if key not in labels]
             if missing and len(before) == 1:
-                raise DriverProblem(f"the pods of {live} have no label {missing[0]}, by which {self._name} selects")
+                raise DriverProblem(f"the pods of {live} have no label {missing[0]}, which {self._name} selects by")
             desired = {key: labels[key] for key in selector if key in labels}
             if self._selected_slots(desired, deployments) != [live]:
                 others = [_pod_labels(each) for slot, each in deployments.items() if slot != live]
@@ -89,7 +91,9 @@ class ServiceSelectorTraffic:
 
         self._cluster.change(self._path, patch, watched_part=lambda found: table(found, "spec", "selector"))
         _wait_until(
-            lambda: self._serves_only(labels), self._settings.timeout, f"{self._name} has endpoints of other copies"
+            lambda: self._serves_only(labels),
+            self._settings.timeout,
+            f"{self._name} still has endpoints of other copies",
         )
         time.sleep(self._settings.drain)
 
@@ -128,11 +132,11 @@ class RouteWeightsTraffic:
         shares = list(self._shares(found))
         if not shares:
             text = f"no rule of the HTTPRoute {self._name} has the backends {self._backend_names}"
-            return even_shares(tuple(self._backends), frozenset()), f"{text}: give them to one, with weights"
-        problem = "" if len(set(shares)) == 1 else f"rules of the HTTPRoute {self._name} share traffic differently"
+            return even_shares(tuple(self._backends), frozenset()), f"{text}: add them to one, with weights"
+        problem = "" if len(set(shares)) == 1 else f"rules of the HTTPRoute {self._name} have different weights"
         odd = next((each for each in self._weights_by_rule(found) if not _is_whole(each)), None)
         if odd is not None:
-            problem = f"the weights {odd} of the HTTPRoute {self._name} are no whole percents"
+            problem = f"the weights {odd} of the HTTPRoute {self._name} are not whole percentages"
         return shares[0], problem or self._foreign_backend_problem(found) or self._rejection(found)
 
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
@@ -152,7 +156,7 @@ class RouteWeightsTraffic:
         self._cluster.change(
             self._path, patch, JSON_PATCH, watched_part=lambda found: [list(self._our_backends(found))]
         )
-        _wait_until(self._is_accepted, self._settings.timeout, f"no gateway took the HTTPRoute {self._name}")
+        _wait_until(self._is_accepted, self._settings.timeout, f"no gateway accepted the HTTPRoute {self._name}")
         time.sleep(self._settings.drain)
 
     @property
@@ -197,11 +201,11 @@ class RouteWeightsTraffic:
         for rule, slots in found.items():
             if sorted(slots) != sorted(self._backends):
                 route_rule = f"rule {rule + 1} of the HTTPRoute {self._name}"
-                return f"{route_rule} has not each of the backends {self._backend_names} once"
+                return f"{route_rule} must have each of the backends {self._backend_names} exactly once"
             others = [each for each in rows(rows(route, "spec", "rules")[rule], "backendRefs") if each.get("weight", 1)]
             mine = [each for each in self._our_backends(route) if each[0] == rule and each[3]]
             if len(others) != len(mine):
-                return f"rule {rule + 1} of the HTTPRoute {self._name} sends traffic to others as well"
+                return f"rule {rule + 1} of the HTTPRoute {self._name} also sends traffic to other backends"
         return ""
 
     def _rejection(self, route: Object) -> str:

@@ -63,7 +63,7 @@ class Lease:
             spec = table(found, "spec")
             free = spec.get("holderIdentity") in (None, "", self._identity)
             if seen and resource_version(found) != seen and not free:
-                raise LeaseTaken(f"{spec.get('holderIdentity')} is at it")
+                raise LeaseTaken(f"the Lease is held by {spec.get('holderIdentity')}")
             seen = resource_version(found)
             lasts = float(spec.get("leaseDurationSeconds") or self._seconds)
             if free or time.monotonic() - since > lasts:
@@ -118,10 +118,10 @@ class Lease:
                 return
             found = self._cluster.get(self._path)
             if table(found, "spec").get("holderIdentity") != self._identity:
-                raise LeaseTaken("another deployer took over")
+                raise LeaseTaken("another deployment has taken the Lease")
             self._version = resource_version(found)  # something else of it was changed, or an answer was lost
         raise DriverProblem(
-            f"the Lease {self._name} was changed by others {_MAX_ATTEMPTS} times, each time before we could"
+            f"the Lease {self._name} was changed by other clients {_MAX_ATTEMPTS} times in a row, so it was not renewed"
         )
 
     def _write(self, spec: Object, read_version: str, timeout: float | None = None) -> tuple[int, Object]:

@@ -41,26 +41,26 @@ def refuse_destructive_migrations(settings: DeployMigrations, expanding: Sequenc
     files = {name: _file(settings.sql, name, root) for name in expanding}
     if missing := next((name for name, file in files.items() if not file.is_file()), ""):
         told = settings.sql.replace("{name}", missing)
-        raise PlanProblem(f"nobody can tell whether the migration {missing} only adds: there is no file {told}", 3)
+        raise PlanProblem(f"cannot tell whether the migration {missing} only adds: there is no file {told}", 3)
     try:
         found = lint(list(files.values()), 0, settings.exclude, root, Deadline(_TIMEOUT))
     except EvidenceProblem as error:
-        raise PlanProblem(f"nobody can tell whether migrations only add: {error.problem}", 3) from None
+        raise PlanProblem(f"cannot tell whether migrations only add: {error.problem}", 3) from None
     for each in found:
         where = f"{each.file}:{each.line}: {each.rule}: {each.message}"
         if each.rule == _SYNTAX_ERROR:
-            raise PlanProblem(f"nobody can tell whether a migration only adds: {where}", 3)
+            raise PlanProblem(f"cannot tell whether a migration only adds: {where}", 3)
         drops = each.rule.startswith(_DROP_RULES) and each.rule not in _HARMLESS_DROPS
         if drops or each.rule in _BREAKING_RULES:
-            text = "a migration is said to only add, but the old revision could not live with it"
-            raise PlanProblem(f"{text} ({where}): name it `contract`")
+            text = "an `expand` migration would break the old revision"
+            raise PlanProblem(f"{text} ({where}): declare it as `contract`")
 
 
 def _file(pattern: str, name: str, root: Path) -> Path:
     """Raises PlanProblem (4) for a name that leads out of the project."""
     path = (root / pattern.replace("{name}", name)).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise PlanProblem(f"the migration {name[:60]!r} names no file of the project")
+        raise PlanProblem(f"the migration {name[:60]!r} names no file in the project")
     return path
 
 

@@ -81,5 +81,5 @@ def refuse_wrong_order(pending: Sequence[str]) -> None:
     if CONTRACT in phases and EXPAND in phases[phases.index(CONTRACT) :]:
         first = phases.index(CONTRACT)
         late = next(each for each in pending[first:] if phase_of(each) == EXPAND)
-        text = f"the migration {late.partition(' ')[2]} only adds, but comes after {pending[first].partition(' ')[2]}"
-        raise PlanProblem(f"{text}, which takes away: deploy them one after the other")
+        text = f"the migration {late.partition(' ')[2]} is `expand`, but comes after {pending[first].partition(' ')[2]}"
+        raise PlanProblem(f"{text}, which is `contract`: deploy them one after the other")

@@ -24,16 +24,16 @@ def plan_lines(plan: Plan, comparison_lines: Iterable[str] = ()) -> Iterator[str
     unit = f", unit {plan.unit}" if plan.unit else ""
     yield f"plan {plan.digest[:16]}: {plan.environment}{unit}, {plan.strategy}, {plan.old} -> {plan.revision}"
     if not plan.changes_something:
-        yield f"  {plan.revision} has all traffic already: its gate is asked, nothing is changed"
+        yield f"  {plan.revision} already has all traffic: only its gate is run, nothing is changed"
     for number, step in enumerate(plan.steps, 1):
         if plan.point_of_no_return == number - 1:
-            yield "      ---- point of no return: what follows cannot be undone ----"
+            yield "      ---- point of no return: the following steps cannot be undone ----"
         yield f"{number:4}  {step.describe():52}{_undo_text(step)}".rstrip()
     if plan.changes_something:
-        status = f"after a rollback, gate {plan.after_gate} is asked about {plan.old}"
-        yield f"{status}; only where it is open, the rollback counts"
+        status = f"after a rollback, gate {plan.after_gate} is run for {plan.old}"
+        yield f"{status}; the rollback is complete only if it is open"
         if plan.point_of_no_return is None:
-            yield "no point of no return: `prodcheck deploy --undo` brings the old revision back, also afterwards"
+            yield "no point of no return: `prodcheck deploy --undo` rolls back, also after the deployment"
     for line in comparison_lines:
         yield f"  {line}"
 
@@ -42,7 +42,7 @@ def _undo_text(step: Step) -> str:
     if step.change is None:
         return ""
     if step.undo is None and step.change.kind == "migrate" and not step.final:
-        return "undo: none, it only adds"
+        return "undo: not needed, it only adds"
     return "undo: none" if step.undo is None else f"undo: {step.undo.describe()}"
 
 
@@ -53,19 +53,19 @@ def status_lines(plan: Plan, state: DeploymentState, *, running: bool) -> Iterat
     reason = f": {state.reason}" if state.reason else ""
     nothing_begun = state.last_begun < 0 and not running
     status = {
-        DONE: "done", ROLLED_BACK: f"undone{reason}", GATE_CLOSED: f"nothing was changed{reason}",
-        NEEDS_PERSON: f"a person is needed{reason}", PLANNED: "waits for approval",
+        DONE: "done", ROLLED_BACK: f"rolled back{reason}", GATE_CLOSED: f"nothing was changed{reason}",
+        NEEDS_PERSON: f"a person must act{reason}", PLANNED: "waiting for approval",
     }.get(
         state.status,
-        "on its way back" if state.status == ROLLING_BACK
-        else "cut off before anything was changed" if nothing_begun else "under way",
+        "rolling back" if state.status == ROLLING_BACK
+        else "interrupted before anything was changed" if nothing_begun else "in progress",
     )  # fmt: skip
-    yield f"  {status}" + ("; a deployer is at it" if running else "")
+    yield f"  {status}" + ("; a deployment is running" if running else "")
     if state.last_begun >= 0:
         percent = ", ".join(f"{slot} {part} %" for slot, part in state.possible_shares(plan)[-1])
-        yield f"  step {state.last_begun + 1} of {len(plan.steps)} was begun; traffic by the journal: {percent}"
+        yield f"  step {state.last_begun + 1} of {len(plan.steps)} was started; traffic by the journal: {percent}"
     if not running and not nothing_begun and state.status not in (DONE, ROLLED_BACK, GATE_CLOSED, PLANNED):
-        yield "  go on with `prodcheck deploy --resume`, or back with `prodcheck deploy --undo`"
+        yield "  continue with `prodcheck deploy --resume`, or roll back with `prodcheck deploy --undo`"
 
 
 def status_document(

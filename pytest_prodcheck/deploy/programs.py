@@ -77,14 +77,14 @@ def _refuse_survivors(lock: int, name: str) -> None:
     with suppress(CannotInspectProcesses):
         if end_survivors(lock):
             return
-    raise StillRunning(f"{name} may still run: end it by hand, until then no other deployer may begin")
+    raise StillRunning(f"{name} may still be running: end it; until then, no other deployment can start")
 
 
 def _wait_for_termination(process: subprocess.Popen[bytes], name: str) -> None:
     try:
         process.wait(_TERMINATION_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise StillRunning(f"{name} cannot be ended: end it by hand, until then no other deployer may begin") from None
+        raise StillRunning(f"{name} could not be ended: end it; until then, no other deployment can start") from None
 
 
 def _wait_for_exit(process: subprocess.Popen[bytes], seconds: float, output: int) -> tuple[int | None, str]:
@@ -98,4 +98,4 @@ def _wait_for_exit(process: subprocess.Popen[bytes], seconds: float, output: int
             if left <= _POLL_INTERVAL:
                 return None, ""
         if os.fstat(output).st_size > _MAX_OUTPUT_BYTES:
-            return 128 + signal.SIGTERM, f"\nit printed more than {_MAX_OUTPUT_BYTES >> 20} MiB"
+            return 128 + signal.SIGTERM, f"\nended: it printed more than {_MAX_OUTPUT_BYTES >> 20} MiB"

@@ -28,11 +28,11 @@ def power_lines(settings: DeployAnalysis, comparison_count: int) -> tuple[str, .
     """What each look finds with 90 %, and the chance that a copy that is as good is undone, for people."""
     significance = significance_level(settings, comparison_count)
     return (
-        f"{settings.least} requests to each copy at each of {comparison_count} looks, "
+        f"{settings.least} requests to each copy at each of {comparison_count} comparisons, "
         f"{settings.least / settings.rate:.3g} s each",
-        f"found with {POWER:.0%}: errors of {detectable_errors(settings, significance):.2%} "
-        f"(where {TYPICAL_ERROR_SHARE:.1%} are usual), "
-        f"all times x {detectable_shift(settings, significance):.3g} (times spread by e^{LOG_TIME_DEVIATION}), "
+        f"detected with {POWER:.0%} probability: errors of {detectable_errors(settings, significance):.2%} "
+        f"(baseline {TYPICAL_ERROR_SHARE:.1%}), "
+        f"all times x {detectable_shift(settings, significance):.3g} (log standard deviation {LOG_TIME_DEVIATION}), "
         f"{detectable_tail(settings, significance):.1%} of the requests much slower",
         false_alarm_line(settings, comparison_count),
     )
@@ -42,9 +42,9 @@ def false_alarm_line(settings: DeployAnalysis, comparison_count: int) -> str:
     """How often a copy that is as good is undone, for people."""
     significance = significance_level(settings, comparison_count)
     return (
-        f"false alarms: at most {settings.alpha:.2%} a deployment "
-        f"({comparison_count} looks x {TEST_COUNT} tests at {significance:.2g}; "
-        "the other half is for looks that are repeated)"
+        f"false alarms: at most {settings.alpha:.2%} per deployment "
+        f"({comparison_count} comparisons x {TEST_COUNT} tests at {significance:.2g}; "
+        "the other half is reserved for repeated comparisons)"
     )
 
 

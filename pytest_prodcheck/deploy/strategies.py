@@ -77,22 +77,24 @@ def _with_migrations(observed: ObservedState, before: list[Step], steps: list[St
 def _require_own_slots(settings: Deploy, observed: ObservedState) -> None:
     """Raises PlanProblem where what was observed is not about our copies, and them alone."""
     if tuple(slot for slot, _ in observed.shares) != settings.slots or set(observed.revisions) != set(settings.slots):
-        raise PlanProblem(f"expected the copies {', '.join(settings.slots)}; it is {describe_state(observed)}")
+        raise PlanProblem(f"expected the copies {', '.join(settings.slots)}; found {describe_state(observed)}")
     if sum(percent for _, percent in observed.shares) != 100:
-        raise PlanProblem(f"not all traffic goes to our copies: it is {describe_state(observed)}")
+        raise PlanProblem(f"not all traffic goes to the declared copies: {describe_state(observed)}")
     for slot, revision in observed.revisions.items():
         if revision and not is_safe_revision(revision):
-            raise PlanProblem(f"the copy {slot} shows {revision[:60]!r}, which is no revision: no way back to it")
+            raise PlanProblem(
+                f"the copy {slot} shows {revision[:60]!r}, which is no valid revision: a rollback would be impossible"
+            )
 
 
 def _common_revision(settings: Deploy, observed: ObservedState) -> str:
     """The one revision of all copies, which share the traffic evenly."""
     if observed.shares != even_shares(settings.slots, frozenset(settings.slots)):
-        raise PlanProblem(f"rolling starts where all copies share the traffic evenly; it is {describe_state(observed)}")
+        raise PlanProblem(f"a rolling deployment needs evenly shared traffic; found {describe_state(observed)}")
     revisions = {observed.revisions[slot] for slot in settings.slots}
     if len(revisions) > 1 or "" in revisions:
         raise PlanProblem(
-            f"rolling starts where all copies run one revision and answer well; it is {describe_state(observed)}"
+            f"a rolling deployment needs healthy copies of one revision; found {describe_state(observed)}"
         )
     return revisions.pop()
 
@@ -101,11 +103,13 @@ def _live_and_idle(settings: Deploy, observed: ObservedState) -> tuple[str, str,
     """Revision and slot of the copy that has all traffic, and the other slot."""
     if len(observed.slots_with_traffic) != 1:
         raise PlanProblem(
-            f"{settings.strategy} starts where one copy has all traffic; it is {describe_state(observed)}"
+            f"a {settings.strategy} deployment needs one copy with all traffic; found {describe_state(observed)}"
         )
     live = observed.slots_with_traffic[0]
     if not observed.revisions[live]:
-        raise PlanProblem(f"the copy {live} has all traffic and does not say which revision it runs: no way back to it")
+        raise PlanProblem(
+            f"the copy {live} has all traffic but does not report its revision: a rollback would be impossible"
+        )
     return observed.revisions[live], live, next(slot for slot in settings.slots if slot != live)
 
 

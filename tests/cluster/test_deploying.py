@@ -201,7 +201,7 @@ class Looking:
         there = [slot] if slot else world.slots_with_traffic
         return GateAnswer(0 if slot == "" or {world.revisions[each] for each in there} == {revision} else 1)
 
-    def compare(self, slot: str, beside: str, again: int) -> GateAnswer:
+    def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
         return GateAnswer(0, "played")
 
 
@@ -310,7 +310,7 @@ def test_the_contract_by_weights_of_a_route(site: Site) -> None:
 
 def test_the_contract_by_the_selector_of_a_service(site: Site) -> None:
     keeps_the_contract(site.driver("selector"), 100, 100)
-    with pytest.raises(DriverProblem, match="cannot share by percents"):
+    with pytest.raises(DriverProblem, match="cannot split it"):
         site.driver("selector").share((("blue", 90), ("green", 10)))
 
 
@@ -388,7 +388,7 @@ def test_writers_that_change_something_else_do_not_disturb_and_one_that_moves_tr
         site.plane.patch(ROUTE, {"spec": {"rules": rules}})
 
     cluster.fence = moved
-    with pytest.raises(DriverProblem, match="another client is changing"):
+    with pytest.raises(DriverProblem, match="another client is modifying"):
         driver.share((("blue", 100), ("green", 0)))
     assert weights(site.plane) == [90, 40]
 
@@ -396,10 +396,10 @@ def test_writers_that_change_something_else_do_not_disturb_and_one_that_moves_tr
 @pytest.mark.parametrize(
     ("way", "given", "told"),
     [
-        ("route", 210, "traffic is not as it was left: it is blue 30 %"),
-        ("route", 7, "traffic is not as it was left: the weights {'blue': 90, 'green': 7} of the HTTPRoute shop"),
-        ("selector", "blue", "traffic was moved"),
-        ("selector", None, "back: traffic: blue 100 %"),
+        ("route", 210, "traffic was changed from outside: blue 30 %"),
+        ("route", 7, "traffic was changed from outside: the weights {'blue': 90, 'green': 7} of the HTTPRoute shop"),
+        ("selector", "blue", "traffic was changed from outside"),
+        ("selector", None, "undo: traffic: blue 100 %"),
     ],
 )
 def test_traffic_that_somebody_moves_half_way_leads_back(way: str, given: object, told: str, site: Site) -> None:
@@ -422,8 +422,8 @@ def test_traffic_that_somebody_moves_half_way_leads_back(way: str, given: object
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"name": "docs", "port": 80}, "sends traffic to others as well"),
-        ({"name": "shop-green", "port": 80}, "has not each of the backends"),
+        ({"name": "docs", "port": 80}, "also sends traffic to other backends"),
+        ({"name": "shop-green", "port": 80}, "must have each of the backends"),
     ],
 )
 def test_a_route_that_is_not_ours_alone_is_refused(change: Object, why: str, site: Site) -> None:
@@ -450,7 +450,7 @@ def test_a_route_without_a_rule_of_ours_and_one_with_several(site: Site) -> None
     assert found == [[90, 10], [1], [90, 10]]
     beta["backendRefs"] = ours["backendRefs"][:1]
     site.plane.apply(made)
-    with pytest.raises(PlanProblem, match="rule 1 of the HTTPRoute shop has not each of the backends"):
+    with pytest.raises(PlanProblem, match="rule 1 of the HTTPRoute shop must have each of the backends"):
         site.made("r2", "route").dry_run()
 
 
@@ -480,10 +480,10 @@ def test_a_rule_or_a_right_that_is_taken_away_half_way_calls_a_person(site: Site
 @pytest.mark.parametrize(
     ("change", "code", "told"),
     [
-        ({"paused": True}, 21, "somebody else paused shop-green"),
+        ({"paused": True}, 21, "another client paused shop-green"),
         ({"replicas": 3}, 0, "traffic: blue 0 %, green 100 %"),  # as an autoscaler does
         ({"template": {"spec": {"containers": [{"name": "app", "image": "registry.test/shop:r9"}]}}}, 20,
-         "somebody else gave shop-green another image"),
+         "another client changed the image of shop-green"),
     ],
     ids=["paused", "scaled", "another image"],
 )  # fmt: skip
@@ -582,7 +582,7 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
             taken = {"spec": {"holderIdentity": "another", "leaseDurationSeconds": 60}}
             site.plane.patch(f"{LEASES}/{lease['metadata']['name']}", taken)
             lease_of_first = first[0].store._lease  # type: ignore[attr-defined]
-            wait_for(lambda: lease_of_first._good_until == 0.0)  # until it has looked at its Lease
+            wait_for(lambda: lease_of_first._valid_until == 0.0)  # until it has looked at its Lease
             generation = site.plane.get(ROUTE)["metadata"]["generation"]
             codes.append(generation)
 
@@ -691,7 +691,7 @@ def test_weights_that_are_read(site: Site) -> None:
     made["spec"]["rules"][1]["backendRefs"][1]["weight"] = 2
     site.plane.apply(made)
     there = driver.observe()
-    assert (there.slots_with_traffic, "no whole percents" in there.problem) == ([], True)
+    assert (there.slots_with_traffic, "not whole percentages" in there.problem) == ([], True)
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_a_canary_that_answers_nothing_well_is_worse() -> None:
 
 def test_the_plan_says_what_it_can_find() -> None:
     first, second, third = power_lines(SETTINGS, LOOKS)
-    assert first == "1000 requests to each copy at each of 3 looks, 20 s each"
-    assert "found with 90%: errors of 2.46%" in second
-    assert "at most 0.10% a deployment" in third
+    assert first == "1000 requests to each copy at each of 3 comparisons, 20 s each"
+    assert "detected with 90% probability: errors of 2.46%" in second
+    assert "at most 0.10% per deployment" in third
     assert detectable_errors(DeployAnalysis(least=300), EACH) > detectable_errors(SETTINGS, EACH)

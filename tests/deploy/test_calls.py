@@ -141,7 +141,7 @@ def test_what_happened_since_is_not_undone(here: Here, capsys: pytest.CaptureFix
     assert here.deploy() == 0
     here.real.revisions["green"] = "r7"
     assert here.call("--undo") == 4
-    assert "something else happened since" in capsys.readouterr().out
+    assert "have changed since the deployment" in capsys.readouterr().out
     here.real.revisions["green"] = ""  # it is down: the very case for a way back
     assert here.call("--undo") == 20
 
@@ -185,13 +185,13 @@ def test_an_approval_that_was_used_stays_so_whatever_the_clock_says(
         earlier = SimpleNamespace(time=lambda: time.time() - 7200, monotonic=time.monotonic, sleep=time.sleep)
         patch.setattr("pytest_prodcheck.deploy.journal.time", earlier)
         assert here.call("--revision", NEW) == 20
-    assert (here.call("--revision", NEW), "was used already" in capsys.readouterr().out) == (4, True)
+    assert (here.call("--revision", NEW), "was already used" in capsys.readouterr().out) == (4, True)
     approval = next(here.folder.rglob("approval.json")).read_bytes()
     assert here.deploy() == 20
     next(here.folder.rglob("000001.jsonl")).unlink()
     next(here.folder.rglob("approval.json")).write_bytes(approval)
     capsys.readouterr()
-    assert (here.call("--revision", NEW), "older than the journals" in capsys.readouterr().out) == (4, True)
+    assert (here.call("--revision", NEW), "older than the oldest journal" in capsys.readouterr().out) == (4, True)
 
 
 def test_a_way_back_that_is_not_proven_stays_a_persons(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_a_signal_at_each_gate(kind: signal.Signals, number: int, code: int, her
 
 def test_a_second_ctrl_c_does_not_change_the_code(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted_again(progress: Progress, text: str) -> None:
-        if "person is needed" in text:
+        if "person must act" in text:
             os.kill(os.getpid(), signal.SIGINT)
 
     here.at_ask(3, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -368,7 +368,7 @@ def test_one_document_for_programs_whatever_is_asked_for(here: Here, capsys: pyt
     assert told(21, "--status")["traffic"] == [{"blue": 100, "green": 0}]
     here.real.broken = {}
     assert told(20, "--undo")["state"] == "undone"
-    assert "nothing to go on with" in told(4, "--resume")["says"]
+    assert "nothing to resume or undo" in told(4, "--resume")["says"]
     here.folder.joinpath("prodcheck.toml").write_text("version = 1\n")
     assert told(2, "--status")["says"]
     assert keys <= documented()
@@ -451,7 +451,7 @@ def test_an_event_that_cannot_be_noted_changes_no_code(
 
     monkeypatch.setattr("pytest_prodcheck.events.configured_log.open_log", fails)
     assert here.deploy() == 0
-    assert "NOT RECORDED: no secret EVENTS_DSN" in capsys.readouterr().out
+    assert "the event log was not updated: no secret EVENTS_DSN" in capsys.readouterr().out
 
 
 # -- programs and settings

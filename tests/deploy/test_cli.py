@@ -176,7 +176,7 @@ def test_approved_deployed_undone_and_noted(project: Project) -> None:
     assert (waits.returncode, calls(project)) == (22, []), waits.stdout
     assert call(project, "--revision", "r2", "--approve").returncode == 0
     other = call(project, "--revision", "r3")
-    assert (other.returncode, "is of another revision (r2)" in other.stdout) == (4, True), other.stdout
+    assert (other.returncode, "is for another revision (r2)" in other.stdout) == (4, True), other.stdout
     done = call(project, "--revision", "r2")
     assert done.returncode == 0, done.stdout
     assert world(project) == {"blue.rev": "r1\n", "green.rev": "r2\n", "shares": "blue 0\ngreen 100\n"}
@@ -212,10 +212,10 @@ OWN = "def driver(site):\n    class Odd:\n        start = stop = share = lambda 
 MISTAKES = {
     "no section": ("bare", ["--revision", "r2"], 2, "has no section `deploy`"),
     "no environment": ("productoin", ["--revision", "r2"], 2, "did you mean `production`?"),
-    "no revision": ("production", ["--dry-run"], 2, "say which revision"),
+    "no revision": ("production", ["--dry-run"], 2, "no revision is given"),
     "a strategy without what it needs": ("production", ["--revision", "r2", "-s", "canary", "--dry-run"], 0, "compare"),
-    "nothing to resume": ("production", ["--resume"], 4, "nothing to go on with"),
-    "nothing to undo": ("production", ["--undo"], 4, "nothing to go on with"),
+    "nothing to resume": ("production", ["--resume"], 4, "nothing to resume or undo"),
+    "nothing to undo": ("production", ["--undo"], 4, "nothing to resume or undo"),
 }
 
 

@@ -25,7 +25,7 @@ def deploy(folder: Path, revision: str) -> int:
 def steps(text: str) -> list[str]:
     """The lines of a deployment that goes, without clock and figures."""
     lines = [re.sub(r"^[0-9:]{8} ", "", line) for line in text.splitlines()]
-    return [line for line in lines if line.startswith((" [", "undone:"))]
+    return [line for line in lines if line.startswith((" [", "rolled back:"))]
 
 
 def test_one_gets_in_and_one_is_brought_back(

@@ -78,7 +78,7 @@ def test_a_reload_of_haproxy_keeps_the_share_and_a_file_that_disagrees_is_told(b
     balanced.reload()
     assert driver.observe().shares == (("blue", 70), ("green", 30))
     (balanced.folder / "share.map").write_text("green 5\n")
-    assert "after a reload, by share.map, it would by blue 95, green 5" in driver.observe().problem
+    assert "after a reload it would use those of share.map: blue 95, green 5" in driver.observe().problem
     driver.share((("blue", 100), ("green", 0)))
     assert driver.observe().problem == ""
 
@@ -123,7 +123,7 @@ def test_rolling_servers_by_haproxy(rolled: Site) -> None:
     assert (driver.observe().shares, driver.observe().problem) == (WITHOUT_A, "")
     kept = (rolled.folder / "server.state").read_text()
     (rolled.folder / "server.state").write_text("1\n")
-    assert "no states of servers" in driver.observe().problem
+    assert "no server states" in driver.observe().problem
     (rolled.folder / "server.state").write_text(kept)
     driver.share(EVERYBODY)
     assert (driver.observe().shares, driver.observe().problem) == (EVERYBODY, "")

@@ -13,7 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "deploying"
 LEADS_TO = {
     0: "deployed r2", 1: "nothing was changed", 2: "PAGE: the pipeline", 3: "nothing was changed",
-    4: "PAGE: the pipeline", 20: "undone", 21: "PAGE: deployment of r2", 22: "waits", 23: "another deployer",
+    4: "PAGE: the pipeline", 20: "rolled back", 21: "PAGE: deployment of r2", 22: "waiting", 23: "another deployment",
     137: "PAGE: deployment of r2",
 }  # fmt: skip
 

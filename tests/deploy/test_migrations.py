@@ -33,14 +33,14 @@ def test_what_adds_comes_first_and_what_takes_away_last(strategy: str, tmp_path:
     scene = scene_of(strategy, tmp_path)
     told = list(plan_lines(scene.plan))
     assert "2  migrate, expand: 7_add, 8_fill" in told[2]
-    assert told[2].endswith("undo: none, it only adds")
+    assert told[2].endswith("undo: not needed, it only adds")
     assert told[-3].endswith("point of no return: what follows cannot be undone ----")
     assert f"{len(scene.plan.steps)}  migrate, contract: 9_drop" in told[-2]
     assert Plan.parse(scene.plan.dump()).digest == scene.plan.digest
     deployer = scene.deployer()
     assert deployer.run() == 0
     assert (scene.real.effects[0], scene.real.effects[-1]) == ("migrate expand", "migrate contract")
-    assert any("no way back from here" in line for line in deployer.reporter.lines)  # type: ignore[attr-defined]
+    assert any("cannot be undone from here" in line for line in deployer.reporter.lines)  # type: ignore[attr-defined]
     assert scene.deployer().undo("asked") == 21  # there is no way back to a revision that needs what is gone
 
 
@@ -52,7 +52,7 @@ def test_a_bad_revision_leaves_what_was_added_and_takes_nothing_away(strategy: s
 
 
 def test_migrations_that_cannot_be_applied_apart_or_were_not_planned(tmp_path: Path) -> None:
-    with pytest.raises(PlanProblem, match="9_add only adds, but comes after 8_drop") as error:
+    with pytest.raises(PlanProblem, match="9_add is `expand`, but comes after 8_drop") as error:
         scene_of("canary", tmp_path, ("contract 8_drop", "expand 9_add"))
     assert error.value.code == 4
     scene = scene_of("canary", tmp_path)

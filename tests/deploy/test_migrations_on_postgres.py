@@ -141,9 +141,9 @@ def test_there_is_no_way_back_across_what_was_taken_away(there: There) -> None:
     assert "point of no return" in there.lines
     assert there.columns() == {"old"}, "a dry run changed something"
     assert there.deploy(NEW) == 0, there.lines
-    assert "migrate, contract: 9_contract_old; no way back from here" in there.lines
+    assert "migrate, contract: 9_contract_old; cannot be undone from here" in there.lines
     assert (there.columns(), there.real.one_revision()) == ({"note"}, NEW)
-    with pytest.raises(PlanProblem, match=f"passed the point of no return: to bring {OLD} back, deploy it") as error:
+    with pytest.raises(PlanProblem, match=f"is past the point of no return: to return to {OLD}, deploy it") as error:
         there.made().undo()
     assert error.value.code == 4
     there.reporter.lines.clear()
@@ -178,7 +178,7 @@ def test_killed_at_the_point_of_no_return_it_only_goes_forward(
             there.deploy(NEW)
     assert there.made().status() == 21
     assert there.made().undo() == 21
-    assert "the point of no return was passed" in there.lines
+    assert "past the point of no return" in there.lines
     assert (there.real.one_revision(), "note" in there.columns()) == (NEW, True)
     assert there.made().resume() == 0, there.lines
     assert there.columns() == {"note"}
@@ -202,7 +202,7 @@ def test_sql_that_was_changed_since_it_was_planned_is_not_applied(there: There) 
 
     there.gates.ask = changed  # type: ignore[method-assign]
     assert there.deploy(NEW) == 20, there.lines
-    assert "was changed since it was planned" in there.lines
+    assert "has changed since the plan was made" in there.lines
     assert there.columns() == {"old"}
 
 

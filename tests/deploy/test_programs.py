@@ -173,7 +173,7 @@ def test_where_nobody_can_look_or_end_it_a_successor_does_not_begin(
             pass
     with monkeypatch.context() as patch:
         patch.setattr("sys.platform", "darwin")
-        with pytest.raises(PlanProblem, match="may still run") as error, store.locked():
+        with pytest.raises(PlanProblem, match="may still be running") as error, store.locked():
             pass
     assert error.value.code == 21
     for _ in range(2):
@@ -215,5 +215,5 @@ def test_nothing_is_done_beside_a_program_that_cannot_be_ended(tmp_path: Path, m
     keeper.write_text("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3)\n")
     monkeypatch.setattr(programs, "_SUPERVISOR", str(keeper))
     monkeypatch.setattr(programs, "_TERMINATION_TIMEOUT", 0.2)
-    with pytest.raises(StillRunning, match="sudo cannot be ended"):
+    with pytest.raises(StillRunning, match="sudo could not be ended"):
         ProgramRunner(tmp_path).run(["sudo"], 1.0, ENV)

@@ -30,15 +30,23 @@ def changed(path: Path, how: Change) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], Any], float, str]] = {
-    "over": (lambda path: None, 60.0, "is over"),
-    "over for long": (lambda path: None, 10**9, "is over"),
-    "of the future": (lambda path: None, -60.0, "of the future"),
-    "made longer": (lambda path: changed(path, lambda each: each.update(expires_at=MADE * 2)), 1.0, "was changed"),
-    "for another revision": (lambda path: changed(path, lambda each: each.update(revision="r9")), 1.0, "was changed"),
-    "without a seal": (lambda path: changed(path, lambda each: each.pop("seal")), 1.0, "was changed"),
+    "over": (lambda path: None, 60.0, "has expired"),
+    "over for long": (lambda path: None, 10**9, "has expired"),
+    "of the future": (lambda path: None, -60.0, "made in the future"),
+    "made longer": (
+        lambda path: changed(path, lambda each: each.update(expires_at=MADE * 2)),
+        1.0,
+        "has been modified",
+    ),
+    "for another revision": (
+        lambda path: changed(path, lambda each: each.update(revision="r9")),
+        1.0,
+        "has been modified",
+    ),
+    "without a seal": (lambda path: changed(path, lambda each: each.pop("seal")), 1.0, "has been modified"),
     "cut off": (lambda path: path.write_bytes(path.read_bytes()[:40]), 1.0, "cannot be read"),
     "empty": (lambda path: path.write_bytes(b""), 1.0, "cannot be read"),
-    "no document": (lambda path: path.write_bytes(b"[]"), 1.0, "was changed"),
+    "no document": (lambda path: path.write_bytes(b"[]"), 1.0, "has been modified"),
     "a folder": (lambda path: path.rename(path.with_name("moved")).with_name(path.name).mkdir(), 1.0, "cannot be"),
 }
 
@@ -64,7 +72,7 @@ def test_an_approval_that_is_none(what: str, tmp_path: Path) -> None:
 def test_an_approval_of_another_plan_of_the_same_revision_or_by_another_key(tmp_path: Path) -> None:
     path = tmp_path / "approval.json"
     approval.write(path, planned("canary"), KEY, by="a person", now=MADE, seconds=60.0)
-    with pytest.raises(PlanProblem, match="is of another plan"):
+    with pytest.raises(PlanProblem, match="is for another plan"):
         approval.read(path, planned(), KEY, MADE)
     for key in (b"another key another key", None):
         with pytest.raises(PlanProblem, match="sealed with another key"):
@@ -76,7 +84,7 @@ def test_an_approval_that_settings_were_changed_after(here: Here, capsys: pytest
     (here.folder / "prodcheck.toml").write_text(TOML.replace('monitor  = "1ms"', 'monitor  = "2ms"'))
     capsys.readouterr()
     assert (here.call("--revision", NEW), here.real.effects) == (4, [])
-    assert "is of another plan" in capsys.readouterr().out
+    assert "is for another plan" in capsys.readouterr().out
 
 
 def test_settings_that_were_changed_half_way_are_not_gone_on_with(
@@ -129,13 +137,13 @@ def test_a_program_that_cannot_be_ended_calls_a_person_and_nothing_is_done_besid
     here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def share(driver: ModelDriver, shares: object) -> None:
-        raise StillRunning("./switch.sh cannot be ended")
+        raise StillRunning("./switch.sh could not be ended")
 
     with monkeypatch.context() as patch:
         patch.setattr(ModelDriver, "share", share)
         assert here.deploy() == 21
     assert here.real.effects == ["start green"]
-    assert "./switch.sh cannot be ended" in capsys.readouterr().out
+    assert "./switch.sh could not be ended" in capsys.readouterr().out
     assert (here.call("--status"), here.call("--undo"), here.real.one_revision()) == (21, 20, OLD)
 
 

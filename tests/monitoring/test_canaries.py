@@ -49,7 +49,7 @@ LOOKS = {  # revision -> code and what is told; beside "steady"
     "twice": (1, "worse: median"),
     "tail": (1, "worse: tail"),
     "failing-steadily": (1, "worse: errors"),
-    "hardly-used": (3, "requests to the canary were counted, 200 are needed"),
+    "hardly-used": (3, "requests to the canary were counted, 200 are required"),
     "steady-too": (0, "no worse: tail"),
 }
 
@@ -86,7 +86,7 @@ def test_every_difference_is_found_and_none_is_made_up(made: Deployment) -> None
     ("change", "revision", "code", "told"),
     [
         ("first_errors", "begins-to-fail", 1, "worse: errors 90 of"),
-        ("anew", "started-again", 3, "one of its processes was started again"),
+        ("anew", "started-again", 3, "one of its processes restarted"),
     ],
 )
 def test_what_comes_in_the_middle_of_a_look(
@@ -113,7 +113,7 @@ def test_what_came_before_a_look_is_no_part_of_it(made: Deployment, numbers: Num
 
 def test_the_plan_states_it_by_the_buckets_of_now(made: Deployment) -> None:
     told = made._metrics(plan_of(made, "new", "steady")).power_lines()
-    assert "200 requests of each revision at each of 2 looks, at most 10 s each" in told
-    assert "(by the buckets of now)" in told[1]
+    assert "200 requests to each revision at each of 2 comparisons, at most 10 s each" in told
+    assert "(computed from the current buckets)" in told[1]
     unknown = made._metrics(plan_of(made, "new", "unknown")).power_lines()
-    assert "cannot be said (0 requests in 10 s)" in unknown[1]
+    assert "cannot be predicted (0 requests in 10 s)" in unknown[1]
