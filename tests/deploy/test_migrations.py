@@ -34,7 +34,7 @@ def test_what_adds_comes_first_and_what_takes_away_last(strategy: str, tmp_path:
     told = list(plan_lines(scene.plan))
     assert "2  migrate, expand: 7_add, 8_fill" in told[2]
     assert told[2].endswith("undo: not needed, it only adds")
-    assert told[-3].endswith("point of no return: what follows cannot be undone ----")
+    assert told[-3].endswith("point of no return: the following steps cannot be undone ----")
     assert f"{len(scene.plan.steps)}  migrate, contract: 9_drop" in told[-2]
     assert Plan.parse(scene.plan.dump()).digest == scene.plan.digest
     deployer = scene.deployer()

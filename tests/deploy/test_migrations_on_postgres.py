@@ -18,7 +18,7 @@ from pytest_prodcheck.deploy.programs import ProgramRunner
 from pytest_prodcheck.evidence.migrations import squawk
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from tests.deploy.model import NEW, OLD, Killed, ModelDriver, Quiet, Reality, reality
-from tests.deploy.test_calls import TOML
+from tests.deploy.model_project import TOML
 from tests.evidence.postgres.servers import Server, installed, server
 
 MIGRATIONS = """

@@ -16,9 +16,8 @@ from pytest_prodcheck.deploy.journal import Store
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
 from pytest_prodcheck.deploy.programs import StillRunning
 from tests.deploy.model import KEY, NEW, OLD, ModelDriver, plan_of, reality
-from tests.deploy.test_calls import TOML, Here, here
+from tests.deploy.model_project import TOML, Here
 
-__all__ = ["here"]
 MADE = 1_000_000.0
 Change = Callable[[dict[str, Any]], None]
 
@@ -130,7 +129,7 @@ def test_the_deployment_of_another_user_is_told_in_one_message(
         assert here.call(verb) == 3
         told = capsys.readouterr().out
         assert str(folder / name) in told
-        assert told.rstrip().endswith("Permission denied: ask as the user who deploys here")
+        assert told.rstrip().endswith("Permission denied: run as the user who deploys here")
 
 
 def test_a_program_that_cannot_be_ended_calls_a_person_and_nothing_is_done_beside_it(
