@@ -82,6 +82,7 @@ MODULES = {
     "postgres-schema": "postgres.schema",
     "postgres-slots": "postgres.slots",
     "postgres-structure": "postgres.structure",
+    "postgres-subscriptions": "postgres.subscriptions",
     "postgres-wal-archive": "backups.wal_archive",
     "redis-encryption": "redis.encryption",
     "redis-group": "redis.group",

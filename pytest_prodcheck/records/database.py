@@ -75,6 +75,17 @@ class SequenceUse:
 
 
 @dataclass(frozen=True)
+class PartitionedTable:
+    """A table that is partitioned by ranges of time and has no default partition."""
+
+    name: str  # "schema.table"
+    partitions: int
+    left: float | None  # seconds until its ranges end, negative since they did; None: they do not, or there is none
+    later: bool = False  # there are ranges that begin later, and a gap before them
+    now: bool = True  # one of them takes a row of now
+
+
+@dataclass(frozen=True)
 class Schema:
     """`postgres-schema` (postgres): what the primary's catalogue says; lists hold the first 200.
 
@@ -95,6 +106,10 @@ class Schema:
     cycling: int  # cyclic sequences: they never run out
     unreadable: tuple[str, ...]  # sequences that may not be read
     half_detached: tuple[SchemaObject, ...] = ()  # partitions whose DETACH … CONCURRENTLY was ended half way
+    by_time: tuple[PartitionedTable, ...] = ()  # tables whose partitions are ranges of time
+    refusing: tuple[SchemaObject, ...] = ()  # objects that refuse the statements that they are there for
+    doubtful: tuple[SchemaObject, ...] = ()  # objects that may
+    usable_total: int = 0  # materialized views, published tables and extensions that were looked at
 
 
 @dataclass(frozen=True)

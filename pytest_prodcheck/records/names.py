@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.database import MigrationLint as MigrationLint
     from pytest_prodcheck.records.database import SchemaObject as SchemaObject
     from pytest_prodcheck.records.database import SequenceUse as SequenceUse
+    from pytest_prodcheck.records.database import PartitionedTable as PartitionedTable
     from pytest_prodcheck.records.database import Schema as Schema
     from pytest_prodcheck.records.database import Collation as Collation
     from pytest_prodcheck.records.database import CollationNode as CollationNode
@@ -133,6 +134,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.replication import Slot as Slot
     from pytest_prodcheck.records.replication import SlotNode as SlotNode
     from pytest_prodcheck.records.replication import Slots as Slots
+    from pytest_prodcheck.records.replication import Subscription as Subscription
+    from pytest_prodcheck.records.replication import Subscriptions as Subscriptions
     from pytest_prodcheck.records.replication import ReplicationNode as ReplicationNode
     from pytest_prodcheck.records.replication import Lag as Lag
     from pytest_prodcheck.records.replication import Replication as Replication
@@ -225,6 +228,7 @@ MODULE_OF = {
     "MigrationLint": "database",
     "SchemaObject": "database",
     "SequenceUse": "database",
+    "PartitionedTable": "database",
     "Schema": "database",
     "Collation": "database",
     "CollationNode": "database",
@@ -327,6 +331,8 @@ MODULE_OF = {
     "Slot": "replication",
     "SlotNode": "replication",
     "Slots": "replication",
+    "Subscription": "replication",
+    "Subscriptions": "replication",
     "ReplicationNode": "replication",
     "Lag": "replication",
     "Replication": "replication",

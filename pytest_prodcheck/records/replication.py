@@ -53,6 +53,27 @@ class Slots:
 
 
 @dataclass(frozen=True)
+class Subscription:
+    """One subscription of a database: changes of another server come in by it."""
+
+    name: str
+    enabled: bool
+    running: bool  # its worker lives for ten seconds, or lived in both of two looks
+    heard: float | None  # seconds since its publisher was last heard
+    tables: int
+    copying: int  # tables whose first copy is not whole
+    failures: int  # errors between two looks
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """`postgres-subscriptions` (postgres): subscriptions of the declared database."""
+
+    node: str
+    found: tuple[Subscription, ...]
+
+
+@dataclass(frozen=True)
 class ReplicationNode:
     """One declared node as its server tells it at the last look; `problem` where it did not."""
 

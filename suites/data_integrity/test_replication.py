@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
 
+from ..tolerated import is_tolerated
+
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import ContentComparison, Replication, ReplicationNode, Slot, SlotNode, Slots
+    from pytest_prodcheck.records import (
+        ContentComparison,
+        Replication,
+        ReplicationNode,
+        Slot,
+        SlotNode,
+        Slots,
+        Subscriptions,
+    )
 
 KEPT = 16  # WAL files that may be kept for a slot that is not consumed: a standby that restarts needs a few
 
@@ -103,6 +113,28 @@ def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
     why = f"{who}, so WAL fills the disk: drop the slot, or restart its consumer"
     most = KEPT * node.segment_size
     judge("WAL kept for a slot that is not consumed", slot.retained, at_most=most, unit="B", of=name, reason=why)
+
+
+@check("data_integrity.replication.subscriptions", severity="high", limit=Limit(warn="60s", fail="300s"),
+       runbook="replication-subscriptions")  # fmt: skip
+def test_changes_of_others_come_in(
+    postgres_subscriptions: Subscriptions, declared: dict[str, Any], limit: Limit
+) -> None:
+    """Every subscription is enabled, its worker runs without errors, and its publisher was heard lately."""
+    for each in postgres_subscriptions.found:
+        if is_tolerated(each.name, "subscriptions", declared):
+            continue
+        if not judge("is enabled", each.enabled, of=each.name,
+                     reason="no change comes in: ALTER SUBSCRIPTION … ENABLE"):  # fmt: skip
+            continue
+        why = f"{each.failures} errors in 6 s" if each.failures else "it ends again and again: see the server's log"
+        if judge("its worker runs", each.running and not each.failures, of=each.name, reason=why):
+            judge("publisher was heard", each.heard, at_most=limit, unit="s", of=each.name,
+                  reason="it never was" if each.heard is None else "")  # fmt: skip
+        judge("tables that are still being copied", each.copying, equals=0, of=each.name, warn_only=True)
+        judge("tables", each.tables, at_least=1, of=each.name, warn_only=True,
+              reason="it brings no table: ALTER SUBSCRIPTION … REFRESH PUBLICATION")  # fmt: skip
+    judge("subscriptions", len(postgres_subscriptions.found), at_least=0)
 
 
 @check(

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
 
+from ..tolerated import is_tolerated
+
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Collations, Schema, SchemaObject
+    from pytest_prodcheck.records import Collations, PartitionedTable, Schema, SchemaObject
+
+RETIRED = 7776000  # seconds, 90 days: nobody writes into a table whose ranges ended so long ago, or it would be known
 
 
 def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[str, Any], kind: str) -> None:
@@ -65,6 +69,48 @@ def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
         judge("numbers used", None, at_most=limit, unit="%", of=name, reason="it may not be read: GRANT SELECT ON it")
     if not postgres_schema.sequences and not postgres_schema.unreadable:
         judge("sequences that end", 0, equals=0)
+
+
+@check("data_integrity.schema.partitions", severity="critical", limit=Limit(warn="1d", fail="0s"),
+       runbook="schema-partitions",
+       fixed={"time since the end after which a table is out of use": Limit(fail=f"{RETIRED}s")})  # fmt: skip
+def test_rows_of_now_have_a_partition(postgres_schema: Schema, declared: dict[str, Any], limit: Limit) -> None:
+    """How long rows of now find a partition of each table that is partitioned by time; default ones take the rest."""
+    retired = 0
+    for each in postgres_schema.by_time:
+        if is_tolerated(each.name, "partitions", declared):
+            continue
+        if not each.now and not each.later and each.left is not None and -each.left > RETIRED:
+            retired += 1
+        else:
+            _partitions(each, limit)
+    judge("tables partitioned by time", len(postgres_schema.by_time), at_least=0,
+          of=f"{retired} ended more than 90 days ago" if retired else "")  # fmt: skip
+
+
+def _partitions(table: PartitionedTable, limit: Limit) -> None:
+    if table.now:
+        left, why = table.left, "rows that are newer are refused then"
+        if left is not None:
+            judge("time until its partitions end", left, at_least=limit, unit="s", of=table.name, reason=why)
+        return
+    if table.left is None:
+        why = "its first partition begins later" if table.later else "it has no partition"
+        judge("takes rows of now", False, of=table.name, warn_only=True, reason=f"{why}: every row of now is refused")
+        return
+    gap = "; there are later ones, and a gap before them" if table.later else ""
+    judge("takes rows of now", False, of=table.name,
+          reason=f"its partitions ended {-table.left:.0f} s ago, and every row of now is refused{gap}")  # fmt: skip
+
+
+@check("data_integrity.schema.usable", severity="critical", runbook="schema-usable")
+def test_objects_take_their_statements(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """Materialized views are filled, published tables have a replica identity, extensions have theirs on the server."""
+    found = postgres_schema
+    for each in found.doubtful:
+        if not is_tolerated(each.name, "unusable", declared):
+            judge("takes all statements", False, of=each.name, warn_only=True, reason=each.what)
+    _judge("takes all statements", found.refusing, found.usable_total, declared, "unusable")
 
 
 @check("data_integrity.schema.collations", severity="high", runbook="schema-collations")

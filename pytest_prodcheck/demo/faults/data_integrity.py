@@ -5,10 +5,11 @@ from __future__ import annotations
 from pytest_prodcheck.demo.faults.fault import Fault
 
 _STATE, _APPLIED, _SAFETY = (f"data_integrity.migrations.{name}" for name in ("state", "applied", "safety"))
-_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS = (
+_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _PARTITIONS, _USABLE = (
     f"data_integrity.schema.{name}"
-    for name in ("constraints", "triggers", "unlogged", "indexes", "sequences", "collations")
+    for name in ("constraints", "triggers", "unlogged", "indexes", "sequences", "collations", "partitions", "usable")
 )
+_SUBSCRIPTIONS = "data_integrity.replication.subscriptions"
 _ORPHANS, _FRESHNESS = "data_integrity.rows.orphans", "data_integrity.rows.freshness"
 _UNPAID, _TOTALS, _OUTBOX = (f"data_integrity.rows.{name}" for name in ("unpaid-orders", "order-totals", "outbox"))
 _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD = (
@@ -18,9 +19,9 @@ _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _
 _REPLICATION = "data_integrity.redis.replication"
 # of what cannot be reached nothing is known
 POSTGRES = (
-    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _ORPHANS,
-    _FRESHNESS, _UNPAID, _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE,
-    _PREPARED, _DEAD,
+    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _PARTITIONS,
+    _USABLE, _SUBSCRIPTIONS, _ORPHANS, _FRESHNESS, _UNPAID, _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE,
+    _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
     *(f"data_integrity.backups.{name}" for name in ("manifest", "wal", "restore")),
     *(f"data_integrity.replication.{name}" for name in ("topology", "delay", "bytes", "content", "slots")),
     *(f"pre_deploy.backups.{name}" for name in ("age", "wal-backlog", "size", "verified")),
@@ -61,6 +62,9 @@ FAULTS: tuple[Fault, ...] = (
           part=_NUMBERS),
     Fault("sequence-column-too-narrow", "a sequence of bigint fills a column of integer", (_SEQUENCES,)),
     Fault("sequence-closed", "we may not read a sequence", (_SEQUENCES,), part=_NUMBERS),
+    Fault("partitions-ended", "the last partition of a table ended yesterday", (_PARTITIONS,)),
+    Fault("view-not-filled", "a materialized view was never filled", (_USABLE,)),
+    Fault("subscription-fails", "the worker of a subscription ends again and again", (_SUBSCRIPTIONS,)),
     Fault("orphans-let-in", "a payment without an order came in while triggers were disabled", (_ORPHANS,),
           part=_TRIGGERED),
     Fault("orphans-behind-disabled-triggers", "a payment without an order, and its foreign key is disabled",

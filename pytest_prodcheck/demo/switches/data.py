@@ -254,6 +254,22 @@ ACTS: dict[str, Pair] = {
     "sequence-closed": _sql(
         "revoke select on invoice_numbers from prodcheck", "grant select on invoice_numbers to prodcheck"
     ),
+    "partitions-ended": _sql(
+        ("create table clicks (at date not null) partition by range (at)",
+         "do $$ begin execute format('create table clicks_old partition of clicks for values from (%L) to (%L)', "
+         "current_date - 30, current_date - 1); end $$"),
+        "drop table clicks",
+    ),
+    "view-not-filled": _sql(
+        "create materialized view sales as select 1 as day with no data", "drop materialized view sales"
+    ),
+    "subscription-fails": _sql(
+        ("create subscription elsewhere connection 'host=127.0.0.1 port=1 dbname=shop' publication orders "
+         "with (connect = false, slot_name = 'orders')",
+         "alter subscription elsewhere enable"),
+        ("alter subscription elsewhere disable", "alter subscription elsewhere set (slot_name = none)",
+         "drop subscription elsewhere"),
+    ),
     # rows
     "orphans-let-in": _sql(
         (_OFF, "insert into payments values (987654, 1, 'test-visa')", _ON),

@@ -213,3 +213,6 @@ class Tolerated(Section):
     triggers: tuple[str, ...] = ()  # triggers that are disabled on purpose, "schema.table.trigger"
     unlogged: tuple[str, ...] = ()  # unlogged tables that may be empty after a crash, "schema.table"
     indexes: tuple[str, ...] = ()  # indexes that may be invalid, "schema.index"
+    partitions: tuple[str, ...] = ()  # tables that may lack a partition for rows of now, "schema.table"
+    unusable: tuple[str, ...] = ()  # materialized views without content, published tables without an identity, …
+    subscriptions: tuple[str, ...] = ()  # subscriptions that may be disabled or stand still, by name

@@ -58,19 +58,27 @@ select json_build_object('hidden', not pg_has_role(current_user, 'pg_read_all_st
   select gid, owner, database, extract(epoch from clock_timestamp() - prepared) as seconds from pg_prepared_xacts
   order by prepared limit 50) as oldest))"""
 
+# a TOAST table has options of its own (toast.autovacuum_enabled), or those of its table
 _DEAD = """\
-with options as (
-  select s.relid, concat_ws('.', s.schemaname, s.relname) as name, s.n_dead_tup as dead,
-    greatest(c.reltuples, 0) as rows,
-    (select option_value from pg_options_to_table(c.reloptions) where option_name = 'autovacuum_enabled') as enabled,
-    (select option_value::float8 from pg_options_to_table(c.reloptions)
+with tables as (
+  select s.relid, case when c.relkind = 't' then 'TOAST of ' else '' end
+      || concat_ws('.', n.nspname, coalesce(m.relname, c.relname)) as name,
+    s.n_dead_tup as dead, greatest(c.reltuples, 0) as rows, coalesce(c.reloptions, m.reloptions) as options
+  from pg_stat_all_tables s join pg_class c on c.oid = s.relid
+  left join pg_class m on c.relkind = 't' and m.reltoastrelid = c.oid
+  join pg_namespace n on n.oid = coalesce(m.relnamespace, c.relnamespace)
+  where c.relpersistence <> 't' and c.relkind in ('r', 'm', 't')
+    and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'
+), options as (
+  select relid, name, dead, rows,
+    (select option_value from pg_options_to_table(options) where option_name = 'autovacuum_enabled') as enabled,
+    (select option_value::float8 from pg_options_to_table(options)
       where option_name = 'autovacuum_vacuum_threshold') as threshold,
-    (select option_value::float8 from pg_options_to_table(c.reloptions)
+    (select option_value::float8 from pg_options_to_table(options)
       where option_name = 'autovacuum_vacuum_scale_factor') as factor,
-    (select option_value::float8 from pg_options_to_table(c.reloptions)
+    (select option_value::float8 from pg_options_to_table(options)
       where option_name = 'autovacuum_vacuum_max_threshold') as most
-  from pg_stat_user_tables s join pg_class c on c.oid = s.relid
-  where c.relpersistence <> 't' and c.relkind in ('r', 'm')
+  from tables
 ), triggers as (
   select relid, name, dead, coalesce(enabled::bool, true) and current_setting('autovacuum')::bool as enabled,
     coalesce(nullif(threshold, -1), current_setting('autovacuum_vacuum_threshold')::float8)
@@ -80,7 +88,7 @@ with options as (
 ), effective as (
   select *, greatest(case when most >= 0 then least(trigger, most) else trigger end, 1) as comes from triggers
 )
-select json_build_object('total', count(*), 'found', (
+select json_build_object('total', count(*) filter (where name not like 'TOAST of %'), 'found', (
   select coalesce(json_agg(json_build_array(name, dead, comes, enabled,
     exists (select from pg_stat_progress_vacuum v where v.relid = worst.relid))), '[]')
   from (select * from effective where dead > 0 order by dead / comes desc, name limit 50) as worst))

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.partitions import partitioned_tables
 from pytest_prodcheck.evidence.postgres.sequences import sequences
 from pytest_prodcheck.evidence.postgres.session import Session, on_primary
+from pytest_prodcheck.evidence.postgres.usable import usable
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.database import Schema, SchemaObject
 
@@ -122,6 +124,7 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
             )
         )  # fmt: skip
         indexes, numbers = _indexes(session), sequences(session)
+        by_time, working = partitioned_tables(session), usable(session)
     return Schema(
         constraints_total=constraints["total"],
         unvalidated=_objects(constraints),
@@ -137,6 +140,10 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
         sequences=numbers.used,
         cycling=numbers.cycling,
         unreadable=numbers.unreadable[:200],
+        by_time=by_time,
+        refusing=working.refusing,
+        doubtful=working.doubtful,
+        usable_total=working.total,
     )
 
 
