@@ -57,7 +57,8 @@ def test_every_number_is_a_declared_limit_or_none() -> None:
 # numbers that a yes-or-no judgement compares with: what its check declares as fixed, or why that is no limit
 IN_CONDITIONS = {
     "PENDING": "time pending", "OVERDUE": "time past the grace period",
-    "RETIRED": "time since the end after which a table is out of use", "RECENT": "period in which", "STARTING": "time that an added pod may need to start",
+    "RETIRED": "time since the end after which a table is out of use",
+    "RECENT": "period in which", "STARTING": "time that an added pod may need to start",
     "SKEW": "remaining validity of a stapled OCSP answer", "EXPONENT": "usual RSA exponent",
     "DH": "Diffie-Hellman parameters, in bits", "_CHANCE": "share of numbers with the check digit of a card",
     "_SLOWER * first": "growing delay, as a multiple of the first",
