@@ -78,7 +78,7 @@ class Http2:
         while len(self._came) >= _FRAME_HEAD:
             end = _FRAME_HEAD + int.from_bytes(self._came[:3], "big")
             if end - _FRAME_HEAD > self._h2.max_inbound_frame_size:
-                raise Http2Error("a frame is larger than was allowed", malformed=True)
+                raise Http2Error("a frame is larger than allowed", malformed=True)
             if len(self._came) < end:
                 return
             frame = bytes(self._came[:end])

@@ -41,7 +41,7 @@ class Patterns:
     def found(self, pattern: str, text: str) -> bool:
         """Whether a pattern is somewhere in a text; raises PatternProblem."""
         if len(text) > LARGEST:
-            raise PatternProblem(f"the pattern {pattern[:80]!r} would be tried on {len(text)} characters")
+            raise PatternProblem(f"the pattern {pattern[:80]!r} would be tried on {len(text)} characters: too many")
         compiled = _linear(pattern)
         if compiled is not None:
             return compiled.search(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")) is not None
@@ -49,7 +49,7 @@ class Patterns:
         if key not in self._known:
             self._left -= 1
             if self._left < 0:
-                raise PatternProblem(f"RE2 does not know the pattern {pattern[:80]!r}, and it is needed too often")
+                raise PatternProblem(f"RE2 does not support the pattern {pattern[:80]!r}, and too many values need it")
             self._known[key] = _in_a_process(pattern, text)
         return self._known[key]
 
@@ -80,7 +80,7 @@ def _in_a_process(pattern: str, text: str) -> bool:
     except subprocess.TimeoutExpired:
         raise PatternProblem(f"the pattern {pattern[:80]!r} took longer than {SECONDS:g} s") from None
     if done.returncode or done.stdout.strip() not in (b"0", b"1"):
-        raise PatternProblem(f"the pattern {pattern[:80]!r} is none that Python or RE2 knows")
+        raise PatternProblem(f"neither Python nor RE2 supports the pattern {pattern[:80]!r}")
     return done.stdout.strip() == b"1"
 
 

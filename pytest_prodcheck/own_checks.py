@@ -119,7 +119,7 @@ def _literal_id(call: ast.Call, file: Path) -> str:
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
         return given.value
     raise OwnCheckError(
-        f"{file}:{call.lineno}: write the id of @check as a plain string, so that a missing check is missed"
+        f"{file}:{call.lineno}: write the id of @check as a plain string, so that a missing check is noticed"
     )
 
 
@@ -141,6 +141,6 @@ def _literal_suite(call: ast.Call, file: Path) -> str:
             if isinstance(word.value, ast.Constant) and isinstance(word.value.value, str):
                 return word.value.value
             raise OwnCheckError(
-                f"{file}:{call.lineno}: write the suite of @check as a plain string, so that its gate misses it"
+                f"{file}:{call.lineno}: write the suite of @check as a plain string, so that its gate knows the check"
             )
     return ""

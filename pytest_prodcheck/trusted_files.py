@@ -67,7 +67,7 @@ def refuse_links(state: str, folder: str) -> None:
     """Raises OSError where a folder within the state folder is a link: what is written there would go elsewhere."""
     while len(folder) > len(state):
         if os.path.islink(folder):
-            raise OSError(errno.ELOOP, "it leads elsewhere through a link: remove it", folder)
+            raise OSError(errno.ELOOP, "it is a link to another place: remove it", folder)
         folder = os.path.dirname(folder)
 
 
@@ -87,8 +87,8 @@ def refuse_foreign(path: str, what: str) -> None:
         if each == "*" or (each and os.path.commonpath((os.path.realpath(each), folder)) == os.path.realpath(each)):
             return
     raise OwnerProblem(
-        f"{what} {path} belongs to another user ({_name(owner)}), who could have anything run as you: "
-        f"if that is meant, accept its folder with {SAFE}={os.path.dirname(os.path.abspath(path))}"
+        f"{what} {path} belongs to another user ({_name(owner)}), who could run any program as you: "
+        f"if you trust this user, set {SAFE}={os.path.dirname(os.path.abspath(path))}"
     )
 
 

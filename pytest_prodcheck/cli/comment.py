@@ -21,7 +21,7 @@ _AT_GITHUB = re.compile(r"(?!\.+/|.*/\.+\Z)[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck comment`."""
-    about = "its id, how that begins, or its folder (default: latest); several are shown as one"
+    about = "its id, the start of its id, or its folder (default: latest); several are shown as one"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--on", choices=("github", "gitlab"), help="where (default: as the CI's variables say)")
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
         place = _place(args)
         _, run, verdicts = chosen(args.runs, args.env)
         if not place.number:
-            print(f"prodcheck comment: this pipeline is about no {place.host.request}; nothing was written")
+            print(f"prodcheck comment: this pipeline does not belong to a {place.host.request}; no comment was written")
             return 0
         text = run_markdown(run, verdicts)
         if args.dry_run:

@@ -36,7 +36,7 @@ class Progress:
         from pytest_prodcheck.reports.escaping import safe, safe_lines
         from pytest_prodcheck.reports.symbols import takes_color
 
-        colour = _COLOURS.get(text, "") if self._live and takes_color(self._stream) else ""
+        colour = _COLOURS.get(text, "") if takes_color(self._stream) else ""
         shown = f"{colour}{safe(text)}{_RESET}" if colour else safe(text)
         self.write(f"{_clear(self._live)}{safe(self._open) + '  ' if self._open else ''}{shown}")
         self._open = ""

@@ -8,6 +8,10 @@ import sys
 from pytest_prodcheck.gates.decision import Decision
 from pytest_prodcheck.gates.verdict_files import Document, VerdictQuery, age, number_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 _WORDS = {0: "OPEN", 1: "BLOCKED", 2: "USAGE ERROR", 3: "CANNOT TELL", 4: "REFUSED"}
 _SYMBOLS = {0: "🟢", 1: "⛔", 2: "🔧", 3: "❓", 4: "🚫"}  # as reports.symbols has them
 _OUTCOMES = ("passed", "warned", "failed", "skipped", "errored")
@@ -52,11 +56,12 @@ def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool 
     """The lines for a person."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     document = decision.document
+    color = _takes_color(sys.stderr if decision.code == 2 else sys.stdout)
     told = _told_by_verdict(decision, explain)
-    lines = [] if told else [headline(decision.closed, ask, unicode=unicode)]
+    lines = [] if told else [headline(decision.closed, ask, unicode=unicode, color=color)]
     lines += [f"  {safe(text)}" for _, text in decision.reasons]
     if document is not None and (explain or told):
-        lines.append(_rendered(document, explain=explain, unicode=unicode))
+        lines.append(_rendered(document, explain=explain, unicode=unicode, color=color))
     elif document is not None and decision.closed == 0:
         lines += _open_lines(document, ask.max_age, now)
     elif decision.closed in (3, 4):
@@ -67,15 +72,28 @@ def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool 
     return "\n".join(lines)
 
 
-def headline(code: int, ask: VerdictQuery, *, unicode: bool) -> str:
+def _takes_color(stream: TextIO) -> bool:
+    """The rule of all output; nothing is imported for an answer in plain text."""
+    if not os.environ.get("FORCE_COLOR") and not stream.isatty():
+        return False
+    from pytest_prodcheck.reports.symbols import takes_color
+
+    return takes_color(stream)
+
+
+def headline(code: int, ask: VerdictQuery, *, unicode: bool, color: bool = False) -> str:
     """The answer in one line."""
     scope = "".join(
         f", {name} {value}"
         for name, value in (("unit", ask.unit), ("slot", ask.slot), ("revision", ask.revision))
         if value
     )
-    symbol = _SYMBOLS.get(code, "") + " " if unicode else ""
-    return safe(f"{symbol}{_WORDS.get(code, 'CANNOT TELL')}  {ask.gate} of {ask.environment}{scope}")
+    words = (_SYMBOLS.get(code, "") + " " if unicode else "") + _WORDS.get(code, "CANNOT TELL")
+    if color:
+        from pytest_prodcheck.reports.symbols import STATUSES, gate_color, paint
+
+        words = paint(words, gate_color(STATUSES.get(code, "")), on=True)
+    return f"{words}  {safe(f'{ask.gate} of {ask.environment}{scope}')}"
 
 
 def safe(text: str) -> str:
@@ -131,10 +149,10 @@ def _texts(title: str, findings: object) -> list[str]:
     return lines
 
 
-def _rendered(document: Document, *, explain: bool, unicode: bool) -> str:
+def _rendered(document: Document, *, explain: bool, unicode: bool, color: bool) -> str:
     from pytest_prodcheck.reports.text import verdict_text
 
-    return verdict_text(document, explain=explain, unicode=unicode).rstrip("\n")
+    return verdict_text(document, explain=explain, unicode=unicode, color=color).rstrip("\n")
 
 
 def _command_of_run(ask: VerdictQuery) -> str:

@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         for form, file in [*files, *([(shown, args.output)] if shown and args.output else [])]:
             write_output(Path(file), _rendered_report(saved, run, verdicts, form))
         if shown and not args.output:
-            print(_rendered_report(saved, run, verdicts, shown), end="")
+            print(_rendered_report(saved, run, verdicts, shown, color=True), end="")
     except (NoSuchRun, OSError) as error:
         complain("report", error)
         return 3 if shown == "nagios" else 2
@@ -79,17 +79,22 @@ def chosen(names: Sequence[str], environment: str) -> tuple[list[SavedRun], RunR
     return saved, run, merged_verdicts([document for each in saved for document in each.verdicts])
 
 
-def _rendered_report(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str) -> str:
+def _rendered_report(
+    saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str, *, color: bool = False
+) -> str:
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
-    from pytest_prodcheck.reports.symbols import takes_unicode
+    from pytest_prodcheck.reports.symbols import takes_color, takes_unicode
+    from pytest_prodcheck.reports.text import run_text
 
     if form == "html":
         charts, asked = _from_evidence(saved, run)
         before = last_open(saved[0].folder.parent.parent, run)
         trends = _trends(saved[0].folder.parent.parent, run)
         return run_page(run, verdicts, before=before, charts=charts, exchanges=asked, trends=trends)
+    if form == "text":
+        return run_text(run, verdicts, unicode=takes_unicode(sys.stdout), color=color and takes_color(sys.stdout))
     return write(form, run, verdicts, unicode=takes_unicode(sys.stdout))
 
 

@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
 
     wrong = [each for each in (*args.gates, *args.suite, args.env) if not paths.is_name(each)]
     if wrong or (args.gates and args.suite):
-        why = f"{wrong[0]!r} is no name" if wrong else "give gates or --suite, not both"
+        why = f"{wrong[0]!r} is not a valid name" if wrong else "give gates or --suite, not both"
         print(f"prodcheck run: {why}", file=sys.stderr)
         return _USAGE
     run = new_run_id()

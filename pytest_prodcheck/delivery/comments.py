@@ -110,7 +110,7 @@ class _Speaker:
         for page in range(1, _PAGES + 1):
             found = self.ask("GET", f"{address}?per_page={_A_PAGE}&page={page}{order}")
             if not isinstance(found, list):
-                raise NotCommented(f"{self.place.host.name} answers something else than a list of comments")
+                raise NotCommented(f"{self.place.host.name} does not answer with a list of comments")
             yield from (each for each in found if isinstance(each, dict))
             if not self._more:
                 return
@@ -139,7 +139,7 @@ class _Speaker:
         except (requests.RequestException, OSError) as error:  # whose text may hold a header
             raise NotCommented(f"{host} cannot be reached ({type(error).__name__})") from None
         except (ValueError, RecursionError):
-            raise NotCommented(f"{host} answers {method} with something else than JSON") from None
+            raise NotCommented(f"{host} does not answer {method} with JSON") from None
 
     def _read(self, answer: requests.Response) -> bytes:
         content = bytearray()
@@ -154,10 +154,10 @@ class _Speaker:
         if code == 429 or (code == 403 and answer.headers.get("x-ratelimit-remaining") == "0"):
             return f"{host.name} answers {code}: too many requests with this token; try again later"
         why = {
-            401: "it does not know the token",
+            401: "the token is not valid",
             403: f"the token is not allowed to; it needs {host.right}",
             404: f"there is no {self.place}, or the token may not see it; it needs {host.right}",
-            410: f"comments are switched off, or {self.place} is gone",
-            422: "it does not take the text",
+            410: f"comments are disabled, or {self.place} was deleted",
+            422: "it does not accept the text",
         }.get(code, "was the project renamed?" if code < 400 else "")
         return f"{host.name} answers {code}{': ' if why else ''}{why}"

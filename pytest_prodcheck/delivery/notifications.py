@@ -61,7 +61,7 @@ def retry(project: Project, state: Path, resolve: Callable[[SecretRef], str], un
         channel = project.notify.get(each.channel)
         if channel is None or each.at < time.time() - GIVEN_UP:
             forget(state, each)
-            why = "is not declared any more" if channel is None else f"did not accept it for {GIVEN_UP / 3600:.0f} h"
+            why = "is no longer declared" if channel is None else f"refused the message for {GIVEN_UP / 3600:.0f} h"
             yield f"notify.{each.channel} {why}: given up: {each.message.title}"
         elif problem := _deliver(state, channel, each, resolve, until):
             yield problem

@@ -76,10 +76,11 @@ def why_untrusted(document: Document, key: bytes | None) -> str:
     if document.get("schema") != SCHEMA:
         return f"the verdict has the schema {str(document.get('schema'))[:60]!r}; this version reads {SCHEMA}"
     if key is None:
-        return "there is no key to check the seal with: set PRODCHECK_KEY to the key of the run"
+        return "the seal cannot be verified without a key: set PRODCHECK_KEY to the key of the run"
     if not seal.holds(document, key):
-        return "the seal does not hold: the verdict was changed, or sealed with another key"
-    return "" if _well_formed(document) else "the verdict is sealed but not well formed: made by another version?"
+        return "the seal is not valid: the verdict was changed, or sealed with another key"
+    wrong = "the verdict has a valid seal but not the expected structure: did another version make it?"
+    return "" if _well_formed(document) else wrong
 
 
 def _binding(document: Document, ask: VerdictQuery) -> Reasons:
@@ -87,14 +88,15 @@ def _binding(document: Document, ask: VerdictQuery) -> Reasons:
     for name in ("gate", "environment", "unit", "slot"):
         wanted, found = getattr(ask, name), document[name]
         if wanted != found:
-            reasons.append((REFUSED, f"the verdict is about {name} {found or '-'}, asked was {wanted or '-'}"))
+            told = f"the verdict is about {name} {found or '-'}, but you asked about {wanted or '-'}"
+            reasons.append((REFUSED, told))
     if document["protected"] and not ask.revision:
-        text = f"{ask.environment} is protected: say which revision is meant, with --revision or PRODCHECK_REVISION"
+        text = f"{ask.environment} is protected: name the revision with --revision or PRODCHECK_REVISION"
         reasons.append((USAGE, text))
     elif why := revisions.differs(document["revision"], ask.revision):
         reasons.append((REFUSED, f"the verdict {why}"))
     if ask.run and ask.run != document["run"]:
-        reasons.append((CANNOT_TELL, f"the verdict is of run {document['run']}, not of {ask.run}, which was just made"))
+        reasons.append((CANNOT_TELL, f"the verdict is from run {document['run']}, not from the new run {ask.run}"))
     return reasons
 
 
@@ -103,7 +105,7 @@ def _other_version(document: Document) -> Reasons:
     made_by = document.get("version")
     if not made_by or made_by == __version__:
         return []
-    text = f"the verdict was made by prodcheck {made_by}, this is {__version__}: run the gate again"
+    text = f"the verdict was made by prodcheck {made_by}, but this is prodcheck {__version__}: run the checks again"
     return [(REFUSED, text)]
 
 
@@ -125,8 +127,8 @@ def _ages(document: Document, ask: VerdictQuery, now: float) -> Reasons:
     reasons: Reasons = []
     start = made if oldest is None else oldest
     if not now - start <= limit:
-        old = age(now - start)
-        reasons.append((REFUSED, f"the verdict is stale: its oldest evidence is {old} old, {age(limit)} allowed"))
+        told = f"the verdict is stale: its oldest evidence is {age(now - start)} old, and the limit is {age(limit)}"
+        reasons.append((REFUSED, told))
     elif not now < ends:
         reasons.append((REFUSED, f"the verdict expired {age(now - ends)} ago"))
     if oldest is None and document["code"] == 0 and not document["observation"]:

@@ -146,7 +146,7 @@ def _files_read_above(folder: str) -> list[str]:
 
 def _displayed_name(name: str) -> str:
     if name.startswith(FOLDER):
-        return f"files were added to {name.removeprefix(FOLDER)}, or removed"
+        return f"files were added to {name.removeprefix(FOLDER)} or removed from it"
     if name.startswith(INCLUDE):
         return f"other files match {name.removeprefix(INCLUDE)!r}"
     if name.startswith(SETTINGS):
@@ -160,9 +160,9 @@ def why_not(root: str | None, environment: str, binding: Mapping[str, object]) -
     if not binding:
         if root is None or (environment == paths.EMBEDDED and not declares_embedded(root)):
             return []
-        return [f"the verdict was made without a {paths.CONFIGURATION}, and there is one now"]
+        return [f"the verdict was made without a {paths.CONFIGURATION}, but now there is one"]
     if root is None:
-        return [f"no {paths.CONFIGURATION} here or above: it could not be compared with that of the verdict"]
+        return [f"no {paths.CONFIGURATION} in this folder or above it, so the verdict cannot be compared with it"]
     if paths.CONFIGURATION not in binding:
-        return [f"the verdict was made from other files than {paths.CONFIGURATION}"]
-    return [f"{each} since the verdict was made: run the gate again" for each in changed(root, binding)]
+        return [f"the verdict was made from files other than {paths.CONFIGURATION}"]
+    return [f"{each} since the verdict was made: run the checks again" for each in changed(root, binding)]

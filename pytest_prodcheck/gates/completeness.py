@@ -25,16 +25,16 @@ def check_scope(run: RunRecord, policy: Policy, findings: Findings) -> None:
     if policy.slot == "required" and not run.slot:
         findings.close(usage, f"gate {policy.name} judges one slot: name it with --slot")
     if run.protected and not run.revision:
-        findings.close(usage, f"{run.environment} is protected: say what is judged with --revision")
+        findings.close(usage, f"{run.environment} is protected: name the revision with --revision")
     if run.protected and run.limits_off:
         off = ", ".join(sorted(run.limits_off))
         findings.close(usage, f"{run.environment} is protected, so no limit may be off: {off}")
     if run.protected and run.undeclared:
         kinds = ", ".join(sorted(run.undeclared))
-        text = f"neither declared nor listed under `absent`: {kinds}; a section that was deleted looks the same"
+        text = f"neither declared nor listed under `absent`: {kinds}; a section deleted by mistake would look the same"
         findings.close(ExitCode.CANNOT_TELL, text)
     if run.replay_of:
-        text = f"judged again from the saved evidence of run {run.replay_of}: a replay opens nothing"
+        text = f"the saved evidence of run {run.replay_of} was judged again: a replay opens no gate"
         findings.close(ExitCode.REFUSED, text)
     for problem in run.problems:
         findings.close(ExitCode.CANNOT_TELL, problem)
@@ -60,7 +60,7 @@ def check_patterns(policy: Policy, known: Sequence[str], findings: Findings) -> 
             )
     for check in sorted(policy.required_ids - set(known)):
         hint = close_matches(check, known)
-        findings.close(ExitCode.USAGE, f"gate {policy.name} requires {check}, which is no check{hint}")
+        findings.close(ExitCode.USAGE, f"gate {policy.name} requires {check}, which is not a check{hint}")
     for pattern in policy.without:
         if not any(fnmatchcase(check, pattern) for check in known):
             findings.note(f"gate {policy.name}: without {pattern!r} matches no check{close_matches(pattern, known)}")
@@ -77,7 +77,8 @@ def check_completeness(
         _incomplete(findings, check, target, DID_NOT_RUN, planned[(check, target)])
     for (check, target), number in sorted(counted.items()):
         if number > 1:
-            _incomplete(findings, check, target, f"has {number} results: one check id on one target may have one")
+            told = f"has {number} results, but a check may have only one result on one target"
+            _incomplete(findings, check, target, told)
     for required in policy.require:
         _check_required(required, wanted | set(counted), results, findings)
 
@@ -86,7 +87,7 @@ def _check_required(required: str, identities: set[Identity], results: Sequence[
     check, at, target = required.partition("@")
     scope = [each for each in identities if each[0] == check and (not at or each[1] == target)]
     if not scope:
-        missing = f"is required, and nothing in scope is declared for it{f' by the name {target}' if at else ''}"
+        missing = f"is required, but no target of this run is declared for it{f' by the name {target}' if at else ''}"
         _incomplete(findings, check, target or "-", missing)
     for result in results:
         if result.identity in scope and result.outcome == Outcome.SKIPPED:

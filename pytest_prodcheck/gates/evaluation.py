@@ -72,8 +72,10 @@ def _sorted_results(results: list[Result]) -> list[Result]:
 def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings: Findings, undeclared: bool) -> None:
     blocked = any(each.code == ExitCode.BLOCKED for each in findings.reasons)
     if not judged.positive and not blocked:
-        why = "nothing that this gate judges is declared" if undeclared else "no check of this gate passed or warned"
-        findings.close(ExitCode.CANNOT_TELL, f"nothing speaks for the system: {why}")
+        why = "no check of this gate passed or warned"
+        if undeclared:
+            why = "no target is declared for the checks of this gate"
+        findings.close(ExitCode.CANNOT_TELL, f"no positive evidence: {why}")
     if judged.oldest is None:
         return
     age = now - judged.oldest
@@ -93,7 +95,7 @@ def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Resu
         return
     seen = (each for each in results if each.check == VERSION)
     if all(each.outcome == Outcome.SKIPPED for each in seen):
-        findings.warn(f"nothing verified that {run.revision} is what answers: declare `version` of a service")
+        findings.warn(f"no check verified that revision {run.revision} answers: declare `version` of a service")
 
 
 def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findings) -> None:
@@ -102,7 +104,7 @@ def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findi
     for service in sorted({each.target for each in judged if each.check == ADDRESSES} if run.protected else ()):
         others = {each.target for each in judged if each.check != ADDRESSES}
         if service not in others and not any(target.startswith(f"{service}.") for target in others):
-            findings.warn(f"only the addresses of {service} were checked, and any server passes that: declare `health`")
+            findings.warn(f"only the addresses of {service} were checked, which any server passes: declare `health`")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

@@ -67,7 +67,7 @@ def _judge(need: Need, verdict: Verdict, run: RunRecord, now: float) -> tuple[Ex
     open_for = now - verdict.open_since
     if need.open_for is not None and not open_for >= need.open_for:
         wanted = format_quantity(need.open_for, "s")
-        return cannot_tell, f"it has been open for {format_quantity(max(0.0, open_for), 's')} of the {wanted} asked for"
+        return cannot_tell, f"it has been open for {format_quantity(max(0.0, open_for), 's')} ; {wanted} is required"
     return ExitCode.OPEN, f"open for {format_quantity(max(0.0, open_for), 's')}"
 
 

@@ -65,7 +65,7 @@ def _all_runs(file: str) -> dict[str, tuple[int, float]]:
             key, number, at = line.split(" ")
             found[key] = (int(number), float(at))
         except ValueError:
-            raise OSError(errno.EINVAL, "it is damaged: remove it and run the gate again", file) from None
+            raise OSError(errno.EINVAL, "it is damaged: remove it and run the checks again", file) from None
     return found
 
 

@@ -53,10 +53,10 @@ class PolicyReader:
         if value is None:
             return ()
         if isinstance(value, str) or not isinstance(value, Iterable):
-            raise self.wrong(key, 'a list of texts such as ["smoke.*"]')
+            raise self.wrong(key, 'a list of strings such as ["smoke.*"]')
         found = tuple(value)
         if not all(isinstance(each, str) and each.strip() for each in found):
-            raise self.wrong(key, 'a list of texts such as ["smoke.*"]')
+            raise self.wrong(key, 'a list of strings such as ["smoke.*"]')
         return found
 
     def required(self) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _complaints(result: Result, now: float) -> Iterable[str]:
     if result.outcome not in _JUDGED or result.plain:
         return
     if result.gathered_at is None:
-        yield "it judged no evidence: nothing says when it was gathered"
+        yield "it used no evidence: the time of gathering is missing"
     elif not _is_time(result.gathered_at):
         yield f"the time of its evidence is {result.gathered_at!r}"
     if not result.judgements:
@@ -121,7 +121,7 @@ def _disagreement(result: Result, judgement: Judgement) -> Iterable[str]:
     if judgement.value is None or any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
         yield f"{judgement.what!r} has no finite value: {judgement.value!r}"
     elif judgement.direction and not judgement.off and _exceeds_fail_level(judgement):
-        yield f"{judgement.what!r} is {judgement.value!r}, beyond its limit {judgement.fail!r}, yet did not fail"
+        yield f"{judgement.what!r} is {judgement.value!r}, beyond its limit {judgement.fail!r}, but did not fail"
 
 
 def _exceeds_fail_level(judgement: Judgement) -> bool:

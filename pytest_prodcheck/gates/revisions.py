@@ -17,7 +17,7 @@ def revision_of_run(given: str | None) -> str:
         raise ValueError("--revision is empty: is a variable of the pipeline not set?")
     found = given or os.environ.get(VARIABLE, "")
     if found != found.strip() or not found.isprintable():
-        raise ValueError(f"the revision {found!r} has invisible characters: a line end of a file, perhaps?")
+        raise ValueError(f"the revision {found!r} contains invisible characters: a line break, perhaps?")
     return found
 
 
@@ -71,4 +71,4 @@ def differs(judged: object, asked: str) -> str:
 
     No revision is one of its own: it never stands for a named one.
     """
-    return "" if judged == asked else f"is about revision {judged or '-'}, asked was {asked or '-'}"
+    return "" if judged == asked else f"is about revision {judged or '-'}, but you asked about {asked or '-'}"

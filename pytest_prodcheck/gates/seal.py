@@ -68,7 +68,7 @@ def usable(value: str, where: str) -> bytes:
     """A key's bytes; raises KeyProblem for one that is too short to be one."""
     text = value.strip()
     if len(text) < _SHORTEST:
-        raise KeyProblem(f"the key in {where} is shorter than {_SHORTEST} characters: give a longer one")
+        raise KeyProblem(f"the key in {where} is shorter than {_SHORTEST} characters: use a longer one")
     return text.encode()
 
 
@@ -88,11 +88,11 @@ def local_key(state: str, *, create: bool = False) -> bytes | None:
         found = os.fstat(handle)
         mode = found.st_mode
         if not stat.S_ISREG(mode):
-            raise KeyProblem(f"the key {path} is no ordinary file")
+            raise KeyProblem(f"the key {path} is not a regular file")
         if found.st_uid not in (os.geteuid(), 0):
             refuse_foreign(path, "the key")
         if mode & 0o077:
-            raise KeyProblem(f"the key {path} can be read by others than its owner: chmod 600 it")
+            raise KeyProblem(f"the key {path} can be read by users other than its owner: run chmod 600 on it")
         return usable(os.read(handle, 4096).decode("ascii", "replace"), path)
     finally:
         os.close(handle)

@@ -100,7 +100,7 @@ class VerdictStore:
                     if newest != ticket.number or noted > newest:
                         raise StoreError(
                             f"gate {ticket.key.gate}: another run has started since (ticket {max(newest, noted)}, "
-                            f"this run has {ticket.number}): the verdict of this one is not published"
+                            f"this run has {ticket.number}), so the verdict of this run is not published"
                         )
                     _rename_durably(aside, file)
             finally:
@@ -124,14 +124,14 @@ class VerdictStore:
             return "there is no verdict: nothing was judged yet, or a run is in progress or has crashed"
         verdict = self._read(file, key)
         if verdict is None:
-            return "its verdict is damaged or its seal does not hold"
+            return "its verdict is damaged or its seal is not valid"
         number, at = self._number(key)
         try:
             newest = newest_run.newest_known(str(self.state), str(key))[1]
         except OSError as error:
             return f"the note about its newest run, {error.filename}: {error.strerror}"
         if verdict.ticket != number or at < newest:
-            return "its verdict is not the one of the newest run"
+            return "its verdict is not from the newest run"
         return verdict
 
     def _set_aside(self, file: Path, key: Key, number: int) -> None:

@@ -51,7 +51,7 @@ def _key(root: str, where: str, reference: object) -> tuple[str, str]:
             return read_regular(os.path.join(root, value), 4096).decode(), value
         except (OSError, ValueError) as error:
             raise TomlError(f"{where}: {value} cannot be read: {error}") from None
-    raise TomlError(f'{where}: a gate runs no command: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
+    raise TomlError(f'{where}: a gate does not run commands: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
 
 
 def environments(root: str) -> dict[str, Table]:

@@ -57,7 +57,7 @@ def read(ask: VerdictQuery, state: str, key: bytes | None) -> tuple[Document | N
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, cut off or no JSON document")]
+        return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, incomplete or not a JSON document")]
     return document, _newer_run_reasons(document, ask, state) if ask.verdict else _newest_run_reasons(
         document, file, ask, state, key
     )
@@ -75,7 +75,7 @@ def _newer_run_reasons(document: Document, ask: VerdictQuery, state: str) -> Rea
 
 def _not_newest(began: float) -> tuple[int, str]:
     when = age(max(0.0, time.time() - began))
-    return CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again"
+    return CANNOT_TELL, f"the verdict is not from the newest run, which began {when} ago: run the checks again"
 
 
 def _newest_run_reasons(document: Document, file: str, ask: VerdictQuery, state: str, key: bytes | None) -> Reasons:
@@ -83,9 +83,9 @@ def _newest_run_reasons(document: Document, file: str, ask: VerdictQuery, state:
     about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
     ticket = read_ticket(file, about, key)
     if ticket is None:
-        return [(CANNOT_TELL, "the ticket of this verdict is missing in the store: run the gate again")]
+        return [(CANNOT_TELL, "the ticket of this verdict is missing in the store: run the checks again")]
     if ticket["number"] != document.get("ticket"):
-        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_why_no_verdict(file, ask, key)}")]
+        return [(CANNOT_TELL, f"the verdict is not from the newest run: {_why_no_verdict(file, ask, key)}")]
     try:
         newest = newest_run.newest_known(state, about)[1]
     except OSError as error:
@@ -99,7 +99,7 @@ def _why_no_verdict(file: str, ask: VerdictQuery, key: bytes | None) -> str:
     """Why there is no verdict, as well as its ticket tells."""
     ticket = read_ticket(file, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate), key)
     if ticket is None:
-        return "there is no verdict: nothing was judged for this environment, unit and slot yet"
+        return "there is no verdict: no run has judged this environment, unit and slot yet"
     run, at = str(ticket.get("run"))[:60], number_of(ticket.get("at"))
     since = "" if at is None else f" {age(max(0.0, time.time() - at))} ago"
     pid, here = ticket.get("pid"), ticket.get("host") == os.uname().nodename

@@ -41,7 +41,7 @@ class Waiver:
         if not isinstance(expires, datetime.date) or isinstance(expires, datetime.datetime):
             raise ValueError(f"waiver: expires: expected a date such as 2027-01-31, not {expires!r}")
         if not all(isinstance(text, str) and text.strip() for text in texts.values()):
-            raise ValueError(f"waiver: expected texts that are not empty for {', '.join(names)}")
+            raise ValueError(f"waiver: expected non-empty strings for {', '.join(names)}")
         return cls(expires=expires, **{name: str(text) for name, text in texts.items()})
 
     @property
@@ -97,7 +97,7 @@ class Waivers:
             name = f"waiver {each.ticket} ({each.check} on {each.target})"
             if not any(fnmatchcase(check, each.check) for check in known):
                 hint = close_matches(each.check, known)
-                findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
+                findings.close(ExitCode.USAGE, f"{name} names a check that does not exist{hint}")
             elif self.now < each.ends and (whole := self._what_it_empties(each, known, selected)):
                 text = f"{name} covers {whole} on every target: name the targets that it is for"
                 if protected:

@@ -160,13 +160,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     if len(found) == len(items) or suites_in(config.option.markexpr):
         raise pytest.UsageError(
-            f"{found[0].nodeid} is a check of a real environment: name it with --env NAME "
-            "(`prodcheck env` lists those of prodcheck.toml; `--env demo` starts an embedded one)"
+            f"{found[0].nodeid} is a check of a real environment: name the environment with --env NAME "
+            "(`prodcheck env` lists those in prodcheck.toml; `--env demo` starts a bundled demo system)"
         )
     left_out = set(found)
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=found)
     config.stash[LEFT_OUT] = len(found)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """`-m smoke` without an environment that leaves no test: says what to type, instead of "no tests ran"."""
+    config = session.config
+    if session.items or config.getoption("prodcheck_env", None) or config.option.collectonly or _is_worker(config):
+        return
+    from pytest_prodcheck.gates.paths import find_root
+    from pytest_prodcheck.plugin.markers import only_suites_in
+
+    suites = only_suites_in(config.option.markexpr)
+    if suites and find_root(str(config.invocation_params.dir)) is not None:
+        raise pytest.UsageError(
+            f"prodcheck: no environment is named, so no check of -m {suites[0]} runs: add --env NAME "
+            "(`prodcheck env` lists those in prodcheck.toml; `--env demo` starts a bundled demo system)"
+        )
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether pytest-xdist runs the tests elsewhere, or here for another process."""
+    return hasattr(config, "workerinput") or bool(getattr(config.option, "tx", None))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:

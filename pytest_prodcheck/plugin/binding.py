@@ -53,7 +53,7 @@ class Binding:
             at = _change_time("", _on_disk(file))
             if at != _EARLIER.get(file, at if at / 1e9 < began else 0):
                 name = os.path.relpath(file, self.root)
-                self._before.append(f"{name} has changed since this process loaded it: run the checks in a new one")
+                self._before.append(f"{name} has changed since this process loaded it: run the checks in a new process")
 
     def add_above(self, file: Path | None, cut: Path, *, given: bool) -> None:
         """Binds pytest's settings and the conftests above prodcheck.toml, and that nothing nearer says otherwise.
@@ -79,7 +79,7 @@ class Binding:
             name = os.path.relpath(_on_disk(file), self.root)
             self._add([name])
             if not self.files[name]:
-                self._late.append(f"{name} has gone")
+                self._late.append(f"{name} was removed")
             _EARLIER.setdefault(file, _change_time("", _on_disk(file)))
 
     def add_named(self, patterns: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ class Binding:
         ]
         names = [each for each in found if not each.endswith("was written to")]
         kept = names or found
-        late = [f"{each} while the run went on" for each in dict.fromkeys([*self._late, *kept])]
+        late = [f"{each} during the run" for each in dict.fromkeys([*self._late, *kept])]
         return [*self._before, *late]
 
 

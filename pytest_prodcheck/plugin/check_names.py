@@ -41,7 +41,7 @@ def named_in(words: Iterable[str], scope: Scope, own: Iterable[OwnCheck]) -> tup
             one = name[1].removeprefix(stem).removeprefix(".")  # the target, where the id itself names it
             if (one and one not in targets) or (name[2] is not None and name[2] not in targets):
                 there = ", ".join(targets) if targets != [NO_TARGET] else "none declared"
-                raise pytest.UsageError(f"prodcheck: {word}: it has no such target; there is {there}")
+                raise pytest.UsageError(f"prodcheck: {word}: it has no such target; its targets: {there}")
             meant = name[1] if one else entry.id
             found.append(NamedCheck(word, meant, name[2] or "", str(catalogue.suites_folder() / entry.suite)))
         elif name[1] in places:
@@ -49,7 +49,7 @@ def named_in(words: Iterable[str], scope: Scope, own: Iterable[OwnCheck]) -> tup
         elif name[1].partition(".")[0] in SUITES:
             close = get_close_matches(name[1], [*(each.id for each in catalogue.entries()), *places], 1)
             hint = f"did you mean {close[0]}?" if close else "`prodcheck checks` lists them"
-            raise pytest.UsageError(f"prodcheck: {word}: there is no check of that id; {hint}")
+            raise pytest.UsageError(f"prodcheck: {word}: there is no check with this id; {hint}")
     return tuple(found)
 
 

@@ -243,7 +243,7 @@ class RunController:
         """The gates, what decided them, how to fix it."""
         if self.run is None:
             return
-        from pytest_prodcheck.reports.symbols import takes_color, takes_unicode
+        from pytest_prodcheck.reports.symbols import takes_unicode
         from pytest_prodcheck.reports.terminal import summary_lines
 
         terminalreporter.section("prodcheck")
@@ -251,7 +251,7 @@ class RunController:
             self.run,
             self.verdicts,
             unicode=takes_unicode(sys.stdout),
-            color=takes_color(sys.stdout),
+            color=terminalreporter.hasmarkup,
             judged=not self.options.no_gate,
         ):
             terminalreporter.write_line(line)

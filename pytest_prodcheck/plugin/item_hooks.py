@@ -109,7 +109,7 @@ class CheckHooks:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Refuses two checks of one identity; keeps only what the named gates select, where asked to."""
         if self.mistakes and not hasattr(config, "workerinput"):
-            raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.mistakes))
+            raise pytest.UsageError("a check can judge a target only once, but " + "; ".join(self.mistakes))
         if self.scope.select:
             select = frozenset(self.scope.select)
             _select_items(
@@ -143,7 +143,7 @@ class CheckHooks:
             # a check that changes what it was given must not change what the next one judges
             return reading.give_copy(argument, evidence.record)
         except Exception as error:
-            raise EvidenceProblem(Problem("internal", f"{key}: its record is no plain data: {error}")) from None
+            raise EvidenceProblem(Problem("internal", f"{key}: its record is not plain data: {error}")) from None
 
     def limit(self, item: pytest.Item) -> Any:
         """The limit in force for one item."""

@@ -83,7 +83,7 @@ def result_of(
         outcome, reason = Outcome.ERRORED, f"{', '.join(unread)} did not come from prodcheck: a conftest overrides it"
     bad_tries = item.stash.get(BAD_TRIES, 0)
     if outcome is Outcome.PASSED and bad_tries:  # some plugin tried again, whether or not it says so
-        outcome, reason = Outcome.WARNED, f"flaky: passed at try {bad_tries + 1}"
+        outcome, reason = Outcome.WARNED, f"flaky: passed on attempt {bad_tries + 1}"
     definition = bound.definition
     return Result(
         check=bound.id,

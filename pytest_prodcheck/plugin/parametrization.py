@@ -79,7 +79,7 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
         return
     where = metafunc.definition.nodeid
     if any(test(metafunc.function) for test in _NOT_PLAIN):
-        raise pytest.UsageError(f"{where}: a check is a plain function: it judges what was gathered")
+        raise pytest.UsageError(f"{where}: a check must be a plain function, without async or yield")
     targets = targets_of(definition, metafunc.fixturenames, scope, where)
     if targets and TARGET in metafunc.fixturenames:
         metafunc.parametrize(TARGET, targets, indirect=True, ids=[target.name for target in targets])
@@ -87,7 +87,7 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
         return
     missing = sorted(set(definition.needs) - set(inspect.signature(metafunc.function).parameters))
     if missing:
-        raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, which the function does not take")
+        raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, but the function has no such argument")
     for argument in definition.needs:
         hidden = _HIDDEN if not metafunc.config.pluginmanager.hasplugin(_NEEDS_BRACKETS) else "needed"
         metafunc.parametrize(argument, [None], ids=[hidden])
@@ -152,7 +152,7 @@ def _needed_evidence(argument: str, text: str, definition: Definition, scope: Sc
         target = candidates[0] if len(candidates) == 1 else None
         if target is None:
             raise pytest.UsageError(
-                f'check {definition.id}: needs {argument}: say which {collector.axis}, "{name}:NAME"'
+                f'check {definition.id}: needs {argument}: name the {collector.axis}, as in "{name}:NAME"'
             )
     if target is None or (collector.feature and collector.feature not in target.features):
         detail = f"{collector.axis} {wanted or name} is not declared"

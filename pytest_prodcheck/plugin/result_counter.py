@@ -43,7 +43,7 @@ class ResultCounter:
         if isinstance(report, _SUBTEST):  # its test's own report says what became of all of them
             return None
         if report.when not in ("setup", "call", "teardown"):
-            self.problems.append(f"{report.nodeid}: ended in a way that pytest does not know ({report.when}): a crash?")
+            self.problems.append(f"{report.nodeid}: ended in an unknown phase of pytest ({report.when}): did it crash?")
             return None
         result = result_transport.find(report.user_properties)
         if result is None or result.nodeid != report.nodeid:
@@ -85,5 +85,5 @@ class ResultCounter:
 
 
 def _flaky(result: Result, tries: int) -> Result:
-    note = f"flaky: passed at try {tries + 1}"
+    note = f"flaky: passed on attempt {tries + 1}"
     return replace(result, outcome=Outcome.WARNED, reason=note, notes=(*result.notes, note))

@@ -85,7 +85,7 @@ def policies_of(options: argparse.Namespace, configuration: Configuration, names
         made.append(policy)
     windows = {policy.window: policy.name for policy in made if policy.window is not None}
     if len(windows) > 1:
-        raise ScopeError(f"gates {' and '.join(windows.values())} have different windows: judge them one by one")
+        raise ScopeError(f"gates {' and '.join(windows.values())} have different windows: run them one by one")
     return made
 
 

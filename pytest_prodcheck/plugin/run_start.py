@@ -135,7 +135,7 @@ class RunContext:
         """Complaints about checks (id -> file) of our folders that `own_checks` does not know."""
         foreseen = {own.id for own in self.own_checks} | {entry.id for entry in catalogue.entries()}
         return [
-            f'{file}: write @check("{check}", …) itself above the function: as it is, nobody would miss the check'
+            f'{file}: write @check("{check}", …) directly above the function, so that a missing check is noticed'
             for check, file in sorted(places.items())
             if check not in foreseen and any(Path(file).is_relative_to(folder) for folder in self.folders)
         ]
@@ -217,7 +217,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Ru
         if broken is not None:
             raise broken
         if sys.flags.optimize:
-            raise ScopeError("Python leaves `assert` out (PYTHONOPTIMIZE, -O), so checks could not fail: unset it")
+            raise ScopeError("Python skips `assert` (PYTHONOPTIMIZE or -O), so checks could not fail: unset it")
         policies = policies_of(options, configuration, names)
         scope = make_scope(
             configuration,
@@ -262,7 +262,7 @@ def _revision(options: argparse.Namespace, environment: Environment, touches: bo
     except ValueError as error:
         raise ScopeError(str(error)) from None
     if touches and environment.protected and not revision:
-        asked = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
+        asked = "name the revision with --revision REV (or PRODCHECK_REVISION)"
         raise ScopeError(f"environment {options.prodcheck_env} is protected: {asked}")
     return revision
 

@@ -76,7 +76,7 @@ class Worker:
         output: dict[str, object] = session.config.workeroutput  # type: ignore[attr-defined]
         output[LOADED], output[STRAY] = loaded_here(tops), STRAYS.take()
         if sys.flags.optimize:
-            output[STRAY] = ["a worker's Python leaves `assert` out (PYTHONOPTIMIZE, -O), so checks could not fail"]
+            output[STRAY] = ["a worker's Python skips `assert` (PYTHONOPTIMIZE or -O), so checks could not fail"]
         STRAYS.end()
 
 

@@ -90,7 +90,7 @@ def _line(name: str, results: list[Result], missing: list[str], waived: set[tupl
     good = len(results) - len(skipped)
     if not good:
         reasons = dict.fromkeys(str(each.skip) for each in skipped)
-        return Line(name, "open", f"not judged: {', '.join(reasons) or 'nothing of it was asked for'}")
+        return Line(name, "open", f"not judged: {', '.join(reasons) or 'none of its checks was selected'}")
     parts = [f"{good} {'check' if good == 1 else 'checks'} passed"]
     if skipped:
         parts.append(f"{len(skipped)} not judged ({', '.join(dict.fromkeys(str(each.skip) for each in skipped))})")
@@ -125,7 +125,7 @@ def _promotion(verdicts: list[View]) -> Line:
         (each.number("code"), f"{each.text('environment')}:{each.text('gate')} ({each.text('text')})") for each in needs
     ]
     if not needs:
-        why = "no gate of this run needs another one" if verdicts else "this run touched no gate"
+        why = "no gate of this run needs another one" if verdicts else "this run changed no gate"
         return Line("Promotion", "open", f"not judged: {why}")
     if blocked := [text for code, text in told if code == ExitCode.BLOCKED]:
         return Line("Promotion", "crossed", _first_names(blocked))

@@ -180,7 +180,7 @@ def problems(run: RunRecord) -> str:
     told = [f"interrupted: {run.interrupted}"] if run.interrupted else []
     told += list(run.problems)
     absent = missing(run)
-    told += [f"planned, but without a result: {each}" for each in absent[:50]]
+    told += [f"expected checks without a result: {each}" for each in absent[:50]]
     told += [f"and {len(absent) - 50} more without a result"] if len(absent) > 50 else []
     told += [f"judges the saved evidence of run {run.replay_of} again: opens no gate"] if run.replay_of else []
     items = "".join(f"<li>{safe_html(each)}</li>" for each in told)

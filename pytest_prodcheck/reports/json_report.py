@@ -60,7 +60,7 @@ def read_run(text: str | bytes) -> RunRecord:
     """The run record of `dump_run`'s text or of a JSON report; raises ValueError in one line for anything else."""
     try:
         if len(text) > _MOST_CHARACTERS:
-            raise ValueError("is larger than 256 MB")
+            raise ValueError("it is larger than 256 MB")
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
@@ -71,13 +71,13 @@ def read_run(text: str | bytes) -> RunRecord:
             raise ValueError(f"expected schema {RUN_SCHEMA!r}, not {str(found)[:40]!r}")
         return from_plain(RunRecord, data, "run")
     except RecursionError:
-        raise ValueError("no run record: is nested too deeply") from None
+        raise ValueError("not a run record: it is nested too deeply") from None
     except UnicodeDecodeError:
-        raise ValueError("no run record: is not UTF-8") from None
+        raise ValueError("not a run record: it is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"no run record: is not JSON: {error}") from None
+        raise ValueError(f"not a run record: it is not JSON: {error}") from None
     except ValueError as error:
-        raise ValueError(f"no run record: {error}") from None
+        raise ValueError(f"not a run record: {error}") from None
 
 
 def schema() -> dict[str, Any]:

@@ -37,7 +37,7 @@ def _numbers(endpoint: Endpoint, seconds: float) -> str:
         for percent in (50, 95, 99)
         if (value := endpoint.times.percentile(percent)) is not None
     )
-    again = f", {endpoint.retried} sent again" if endpoint.retried else ""
+    again = f", {endpoint.retried} retried" if endpoint.retried else ""
     return f"{rate}/s, {times or 'nothing answered well'}, {endpoint.failed} failed{again}"
 
 

@@ -17,7 +17,7 @@ _MOST_REASON = 300
 def run_markdown(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
     """The run as Markdown. Its first line, which nobody sees, is the same for the next run of the same gates."""
     lines = [_marker(run, views(verdicts))]
-    lines += [_gate(each) for each in views(verdicts)] or ["**No gate was touched.**"]
+    lines += [_gate(each) for each in views(verdicts)] or ["**This run changed no gate.**"]
     told = [f"{number} {outcome}" for outcome, number in counts(run.results).items() if number]
     about = ", ".join(filter(None, (safe(run.environment), safe(run.unit), safe(run.slot), safe(run.revision))))
     lines += ["", f"{_text(about)}: {', '.join(told) or 'nothing was judged'}"]

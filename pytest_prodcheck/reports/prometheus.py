@@ -16,7 +16,7 @@ _HELP = {
     "prodcheck_results": "Results of the run by outcome.",
     "prodcheck_result": "Each result of the run: 1, with its outcome as a label.",
     "prodcheck_measured": "The main value of a result, in base units (seconds, bytes, percent).",
-    "prodcheck_limit": "The limit from which that value fails.",
+    "prodcheck_limit": "The limit at which that value fails.",
     "prodcheck_run_end_timestamp_seconds": "When the run ended.",
     "prodcheck_run_duration_seconds": "How long the run took.",
 }

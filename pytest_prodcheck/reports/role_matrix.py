@@ -15,8 +15,8 @@ from pytest_prodcheck.reports.text_layout import Style, columns
 CHECK = "security.authorization.roles"
 OUT, IN = "refusal", "gets in"  # what its judgements of a role are called
 OTHERS = "other methods"
-TITLE = "WHO GETS IN"
-LEGEND = "out: refused; in: answered; -: not requested. Entries without a mark are as declared."
+TITLE = "ACCESS BY ROLE"
+LEGEND = "in: access was given; out: access was refused; -: not requested. Entries without a mark are as declared."
 _MOST_ROWS = 200
 
 
@@ -115,7 +115,7 @@ def matrix_html(run: RunRecord) -> str:
     left = len(table.rows) - _MOST_ROWS
     more = f"<p>and {left} more (all are in the JSON report)</p>" if left > 0 else ""
     return (
-        f'<details class="pc-matrix" open><summary>Who gets in ({len(table.rows)} endpoints)</summary>'
+        f'<details class="pc-matrix" open><summary>Access by role ({len(table.rows)} endpoints)</summary>'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}"
         f'<p class="pc-dim">{LEGEND}</p></details>'
     )

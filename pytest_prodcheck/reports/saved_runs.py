@@ -94,7 +94,7 @@ def find_run(state: Path, wanted: str, environment: str = "") -> SavedRun:
     if len(fitting) == 1 and wanted:
         return fitting[0]
     some = ", ".join(each.id for each in (fitting or found)[:3])
-    raise NoSuchRun(f"{len(fitting) or 'no'} runs are named like {wanted!r}; the newest are {some}")
+    raise NoSuchRun(f"{len(fitting) or 'no'} saved runs have an id that begins with {wanted!r}; the newest are {some}")
 
 
 def last_open(state: Path, run: RunRecord) -> RunRecord | None:

@@ -80,7 +80,7 @@ def _problems(run: RunRecord, style: Style, judged: bool, told_by_gates: bool) -
     told += [safe(each) for each in run.problems]
     absent = missing(run)
     if absent and not judged:
-        told.append(f"{len(absent)} other checks did not run; --no-gate: no gate was judged")
+        told.append(f"{len(absent)} other checks did not run; no gate was evaluated, because of --no-gate")
     elif absent and not told_by_gates:
         told.append(f"{len(absent)} expected checks did not run: {first_names(absent)}")
     if run.replay_of:
@@ -134,7 +134,7 @@ def _results_without_gate(run: RunRecord, verdicts: Sequence[View], style: Style
         lines += follow_lines(followers.get(result.identity, ()), style)
     if len(rest) > _FEW:
         lines.append(f"   and {len(rest) - _FEW} more (listed in the report)")
-    return ["", *(["beside the gates:"] if verdicts else []), *lines] if rest else []
+    return ["", *(["results of no gate above:"] if verdicts else []), *lines] if rest else []
 
 
 def _result_lines(result: Result, style: Style) -> list[str]:

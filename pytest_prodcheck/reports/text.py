@@ -53,9 +53,9 @@ def _answered(document: Mapping[str, object], code: int, reasons: Sequence[str])
     return {**document, **changed, "reasons": [*given, *(own if isinstance(own, (list, tuple)) else ())]}
 
 
-def run_text(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
+def run_text(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True, color: bool = False) -> str:
     """The whole report of a run, ends with a line break."""
-    style = Style(unicode)
+    style = Style(unicode, color)
     shown = views(verdicts)
     lines = [*_title(run, unicode), ""]
     if asked := checklist_lines(run, shown, style):
@@ -131,7 +131,7 @@ def _problems(run: RunRecord) -> list[str]:
     absent = missing(run)
     if absent:
         rest = f" and {len(absent) - 30} more" if len(absent) > 30 else ""
-        told.append(f"planned, but without a result: {', '.join(map(safe, absent[:30]))}{rest}")
+        told.append(f"expected checks without a result: {', '.join(map(safe, absent[:30]))}{rest}")
     if run.replay_of:
         told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens no gate")
     return ["PROBLEMS OF THE RUN ITSELF", *(f"  {each}" for each in told), ""] if told else []

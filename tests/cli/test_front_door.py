@@ -102,3 +102,21 @@ def test_json_of_commands_that_tell_something(project: Project) -> None:
     assert wrong.returncode == 2
     assert any("did you mean `protected`?" in each for each in json.loads(wrong.stdout)["mistakes"])
     assert json.loads(project.prodcheck("demo", "--list-faults", "--format", "json").stdout)[0]["notices"]
+
+
+def test_one_rule_of_colours(project: Project) -> None:
+    """FORCE_COLOR colours what is no terminal, NO_COLOR is stronger; each command that tells a gate's answer."""
+    asked = ("--env", "dev")
+    commands = (
+        ("run", "smoke", *asked), ("gate", "smoke", *asked), ("exec", "smoke", *asked, "--", "true"),
+        ("gate", "smoke", "--explain", *asked), ("show",), ("report",),
+    )  # fmt: skip
+    plain = project.prodcheck(*commands[0])
+    assert "\x1b" not in plain.stdout
+    project.environ = {"FORCE_COLOR": "1"}
+    for command in commands:
+        done = project.prodcheck(*command)
+        assert "\x1b[32m🟢 OPEN\x1b[0m  smoke of dev" in done.stdout, done.stdout + done.stderr
+    project.environ = {"FORCE_COLOR": "1", "NO_COLOR": "1"}
+    for command in commands[1:]:
+        assert "\x1b" not in project.prodcheck(*command).stdout

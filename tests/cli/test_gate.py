@@ -76,7 +76,7 @@ def test_cannot_tell_and_refused_say_how_to_judge_anew(root: Path, capsys: pytes
     assert "prodcheck run smoke --env staging --revision r1" in capsys.readouterr().out
     publish(root)
     assert ask("--revision", "r2") == 4
-    assert "revision r1, asked was r2" in capsys.readouterr().out
+    assert "revision r1, but you asked about r2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

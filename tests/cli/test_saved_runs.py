@@ -63,7 +63,7 @@ def test_what_differs(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("report", "nothing"), "no runs are named like 'nothing'"),
+        (("report", "nothing"), "no saved runs have an id that begins with 'nothing'"),
         (("report", "--env", "live"), "there is no saved run of live"),
         (("diff", "latest"), "give two runs"),
         (("diff", "--env", "live"), "there is no saved run of live"),

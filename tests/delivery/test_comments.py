@@ -122,7 +122,7 @@ def test_a_comment_that_is_deleted_meanwhile_is_added_again(code_host: CodeHost)
         ("GET", 404, "may not see it"),
         ("POST", 403, "it needs"),
         ("POST", 404, "may not see it"),
-        ("POST", 410, "switched off"),
+        ("POST", 410, "disabled"),
         ("POST", 502, "answers 502"),
         ("GET", 301, "renamed"),
         ("GET", 429, "too many requests"),
@@ -140,7 +140,7 @@ def test_refused_for_the_number_of_requests(code_host: CodeHost) -> None:
 
 
 def test_a_token_that_nobody_knows(code_host: CodeHost) -> None:
-    assert "does not know the token" in refusal(code_host, "very-secret-and-wrong")
+    assert "the token is not valid" in refusal(code_host, "very-secret-and-wrong")
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b"{}", b"[" * 100_000, b"\xff", b"[1, null, {}]"])
@@ -244,7 +244,7 @@ def test_the_command(code_host: CodeHost, ca: str, project: Project) -> None:
     assert refused.returncode == 2
     assert TOKEN not in done.stdout + refused.stdout + refused.stderr
     project.environ[variables[3]] = ""
-    assert "nothing was written" in project.prodcheck("comment").stdout
+    assert "no comment was written" in project.prodcheck("comment").stdout
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_the_command(code_host: CodeHost, ca: str, project: Project) -> None:
         (("--on", "gitlab", "--project", "x"), "--number N"),
         (("--on", "gitlab", "--project", "x", "--number", "-1"), "--number N"),
         (("--on", "gitlab", "--project", "x", "--number", "1"), "set GITLAB_TOKEN"),
-        (("nonsense", "--on", "gitlab", "--project", "x", "--number", "1"), "runs are named like"),
+        (("nonsense", "--on", "gitlab", "--project", "x", "--number", "1"), "saved runs have an id"),
     ],
 )
 def test_what_is_missing(words: tuple[str, ...], told: str, project: Project) -> None:

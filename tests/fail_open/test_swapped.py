@@ -138,7 +138,7 @@ def test_evidence_that_is_no_plain_data(project: Project) -> None:
     project.edit("from dataclasses", "import threading\nfrom dataclasses", FACTS)
     done = project.pytest()
     assert done.returncode == 13
-    assert "no plain data" in " ".join(done.stdout.split())
+    assert "not plain data" in " ".join(done.stdout.split())
 
 
 def test_what_breaks_before_the_body_is_told_as_it_is(project: Project) -> None:
@@ -223,7 +223,7 @@ def test_a_retry_that_nobody_reports(project: Project) -> None:
     project.write("checks/conftest.py", TWICE)
     done = project.pytest()
     assert done.returncode == 0, done.stdout
-    assert "flaky: passed at try 2" in done.stdout
+    assert "flaky: passed on attempt 2" in done.stdout
     assert project.gate("--strict") == 1
 
 

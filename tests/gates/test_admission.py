@@ -75,7 +75,7 @@ def test_strict_blocks_on_warnings(root: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"revision": "r2"}, "revision r1, asked was r2"),
+        ({"revision": "r2"}, "revision r1, but you asked about r2"),
         ({"unit": "buying"}, "there is no verdict"),
         ({"slot": "green"}, "there is no verdict"),
         ({"environment": "production"}, "there is no verdict"),
@@ -105,9 +105,9 @@ def test_a_verdict_travels_as_a_file(
     assert ask(root, verdict=str(file)).code == 0
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     decision = ask(elsewhere, verdict=str(file))
-    assert (decision.code, "could not be compared" in reasons_text(decision)) == (4, True)
+    assert (decision.code, "cannot be compared" in reasons_text(decision)) == (4, True)
     monkeypatch.delenv("PRODCHECK_KEY")
-    assert "no key" in reasons_text(ask(elsewhere, verdict=str(file)))
+    assert "without a key" in reasons_text(ask(elsewhere, verdict=str(file)))
     assert ask(elsewhere, verdict=str(file)).code == 4
     assert not (elsewhere / ".prodcheck").exists()
 
@@ -132,7 +132,7 @@ def test_protected_always_asks_for_a_revision(root: Path) -> None:
 def test_no_revision_is_one_of_its_own(root: Path) -> None:
     """Row 110: it stands for no named one, and an empty variable of the pipeline is a mistake."""
     publish(root)
-    assert "revision r1, asked was -" in reasons_text(ask(root, revision=None))
+    assert "revision r1, but you asked about -" in reasons_text(ask(root, revision=None))
     assert ask(root, revision=None).code == 4
     for empty in ("", " ", "r1\n"):
         assert ask(root, revision=empty).code == 2
@@ -222,7 +222,7 @@ def test_garbage(root: Path, content: bytes) -> None:
 
 def test_absent_a_folder_another_schema(root: Path) -> None:
     """Row 7."""
-    assert "nothing was judged" in reasons_text(ask(root))
+    assert "no run has judged" in reasons_text(ask(root))
     file = publish(root)
     document = json.loads(file.read_text())
     file.write_text(json.dumps(seal.sign({**document, "schema": "prodcheck-verdict/2"}, SECRET.encode())))
@@ -468,7 +468,7 @@ def test_a_verdict_of_another_version(root: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pytest_prodcheck.gates.admission.__version__", "99.0")
     decision = ask(root)
     assert decision.code == 4
-    assert "this is 99.0: run the gate again" in reasons_text(decision)
+    assert "this is prodcheck 99.0: run the checks again" in reasons_text(decision)
 
 
 def test_this_machine_knows_since_when_it_runs() -> None:

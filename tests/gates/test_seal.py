@@ -59,11 +59,11 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> Non
 
 def test_odd_local_keys(tmp_path: Path) -> None:
     (tmp_path / "key").mkdir()
-    with pytest.raises(KeyProblem, match="ordinary file"):
+    with pytest.raises(KeyProblem, match="regular file"):
         local_key(str(tmp_path))
     (tmp_path / "key").rmdir()
     os.mkfifo(tmp_path / "key", 0o600)
-    with pytest.raises(KeyProblem, match="ordinary file"):
+    with pytest.raises(KeyProblem, match="regular file"):
         local_key(str(tmp_path))
     (tmp_path / "key").unlink()
     (tmp_path / "key").symlink_to("/etc/hostname")
@@ -104,7 +104,7 @@ def test_a_key_behind_escapes_is_found(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[seal]\nkey = { command = ["vault"] }', "runs no command"),
+        ('[seal]\nkey = { command = ["vault"] }', "does not run commands"),
         ('[seal]\nkey = "plain-text-in-the-file"', "expected"),
         ("[seal]\n", "expected"),
         ("seal = 1", "expected"),

@@ -41,7 +41,7 @@ def test_gates_with_different_windows_are_judged_one_by_one(tmp_path: Path) -> N
     toml = f'{TOML}[gates.a]\nselect = ["t.*"]\nwindow = "5m"\n[gates.b]\nselect = ["t.*"]\nwindow = "10m"\n'
     done = Project.make(tmp_path, toml).prodcheck("run", "a", "b", "--env", "dev")
     assert done.returncode == 2
-    assert "gates a and b have different windows: judge them one by one" in done.stdout + done.stderr
+    assert "gates a and b have different windows: run them one by one" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("revision", "code"), [("good", 0), ("failing", 1), ("idle", 3)])

@@ -41,7 +41,7 @@ def test_checks_are_left_out_beside_unit_tests(project: Project) -> None:
     assert not (project.folder / ".prodcheck").exists()
 
 
-@pytest.mark.parametrize("words", [("-m", "smoke"), ("checks",), ("checks/test_facts.py::test_one",)])
+@pytest.mark.parametrize("words", [("-m", "smoke"), ("tests", "-m", "smoke"), ("checks",)])
 def test_checks_that_were_asked_for_need_an_environment(project: Project, words: tuple[str, ...]) -> None:
     code, said = plain(project, *words)
     assert code == 4

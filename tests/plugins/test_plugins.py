@@ -160,7 +160,7 @@ def test_passed_at_the_second_try_is_warned(beside: Beside, tmp_path: Path) -> N
     done = canary.run(project, [beside.plugin, beside.also], *beside.arguments.split())
     assert done.returncode == 0, done.stdout + done.stderr
     assert canary.outcomes(project) == {**canary.OF_GOOD, "flaky": "warned"}
-    assert "flaky: passed at try 2" in done.stdout
+    assert "flaky: passed on attempt 2" in done.stdout
     assert canary.gate(project) == 0
     assert canary.gate(project, "--strict") == 1
 

@@ -56,7 +56,7 @@ AGE = "pre_deploy.backups.age"
          "open", "not judged: pre_deploy.backups.size on shop: opt-in"),
         ([result(AGE, P), result("pre_deploy.backups.size", S, "by a conftest", SkipReason.FOREIGN)],
          "open", "not judged: pre_deploy.backups.size on shop: by a conftest"),
-        ([result("pre_deploy.approval", P)], "open", "not judged: nothing of it was asked for"),
+        ([result("pre_deploy.approval", P)], "open", "not judged: none of its checks was selected"),
     ],
 )  # fmt: skip
 def test_a_line(results: list[Result], state: str, detail: str) -> None:
@@ -83,7 +83,7 @@ def test_promotion_is_what_the_gate_needs(codes: tuple[int, ...], state: str) ->
     (promotion,) = [each for each in found if each.name == "Promotion"]
     assert promotion.state == state
     assert not codes or "staging:gate-" in promotion.detail
-    assert line("Promotion", result(AGE, P)) == ("open", "not judged: this run touched no gate")
+    assert line("Promotion", result(AGE, P)) == ("open", "not judged: this run changed no gate")
 
 
 def test_every_bundled_check_has_a_line_and_a_teams_own_ones_get_one() -> None:

@@ -86,7 +86,7 @@ BAD = [
 
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 def test_anything_else_is_one_clear_error(text: str | bytes) -> None:
-    with pytest.raises(ValueError, match=r"^no run record: ") as caught:
+    with pytest.raises(ValueError, match=r"^not a run record: ") as caught:
         read_run(text)
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
@@ -111,4 +111,4 @@ def test_damage_is_an_error_or_another_record(data: st.DataObject) -> None:
         found: object = read_run(damaged)
     except ValueError as error:
         found = str(error)
-    assert isinstance(found, RunRecord) or str(found).startswith("no run record: ")
+    assert isinstance(found, RunRecord) or str(found).startswith("not a run record: ")

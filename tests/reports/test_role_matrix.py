@@ -42,13 +42,13 @@ WITH = replace(RUN, results=(*RUN.results, ACCOUNT, REPORT, CLOSED, LOST))
 
 def test_the_table_in_a_terminal() -> None:
     assert matrix_lines(WITH, Style(unicode=False)) == [
-        "WHO GETS IN",
+        "ACCESS BY ROLE",
         "                anonymous  customer      admin   other methods",
         "  shop.report   out 401    FAIL in 200   in 200  ERR",
         "  shop.account  out 401    WARN out 404  -       out",
         "  shop.lost: role admin cannot log in",
         "  shop.price: skipped: opt-in",
-        "  out: refused; in: answered; -: not requested. Entries without a mark are as declared.",
+        "  in: access was given; out: access was refused; -: not requested. Entries without a mark are as declared.",
     ]
 
 
@@ -61,13 +61,13 @@ def test_the_worst_come_first_and_the_rest_is_counted() -> None:
 def test_there_is_no_table_without_judged_roles() -> None:
     assert matrix(RUN) is None
     assert matrix_lines(replace(RUN, results=(CLOSED, LOST)), Style()) == []
-    assert "WHO GETS IN" not in run_text(RUN, [])
+    assert "ACCESS BY ROLE" not in run_text(RUN, [])
     assert "matrix" not in json.loads(run_json(RUN, []))
 
 
 def test_every_format_has_it() -> None:
-    assert "WHO GETS IN" in run_text(WITH, [])
-    assert "WHO GETS IN" in "\n".join(summary_lines(WITH, []))
+    assert "ACCESS BY ROLE" in run_text(WITH, [])
+    assert "ACCESS BY ROLE" in "\n".join(summary_lines(WITH, []))
     page = summary(WITH, [])
     assert '<th>shop.report</th><td class="pc-green" data-outcome="passed"' in page
     assert 'data-outcome="failed" title="refusal of customer: answered 200: access was granted">' in page

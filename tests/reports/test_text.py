@@ -63,7 +63,7 @@ def test_run(unicode: bool) -> None:
 def test_terminal(unicode: bool) -> None:
     text = "\n".join(summary_lines(RUN, [OPEN, BLOCKED], unicode=unicode)) + "\n"
     compare(f"terminal-{'unicode' if unicode else 'ascii'}", text)
-    assert "beside the gates" in text  # the errored check that neither gate names
+    assert "results of no gate above" in text  # the errored check that neither gate names
     text = "\n".join(summary_lines(RUN, [], unicode=unicode)) + "\n"
     compare(f"terminal-no-gates-{'unicode' if unicode else 'ascii'}", text)
 

@@ -123,9 +123,9 @@ def test_patterns_that_re2_does_not_know() -> None:
     assert worst_mismatch({"pattern": "^(?!x)y"}, "xy") is not None
     with pytest.raises(PatternProblem, match="took longer"):
         worst_mismatch({"pattern": "^(?!x)(a+)+$"}, "a" * 60 + "?")
-    with pytest.raises(PatternProblem, match="too often"):
+    with pytest.raises(PatternProblem, match="too many values"):
         worst_mismatch({"items": {"pattern": "^(?!x)"}}, [str(n) for n in range(30)])
-    with pytest.raises(PatternProblem, match="none that Python"):
+    with pytest.raises(PatternProblem, match="neither Python nor RE2"):
         worst_mismatch({"pattern": "(?<=a+)b"}, "b")
 
 

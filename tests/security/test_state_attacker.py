@@ -250,7 +250,7 @@ def test_the_key_is_not_found_by_what_a_verdict_says(tmp_path: Path, monkeypatch
     key.file(state).with_suffix(".ticket").write_bytes(seal.canonical(seal.sign(ticket, mine)))
     decision = decide(VerdictQuery("smoke", "staging", revision="r1"), now, str(tmp_path))
     assert decision.code == 4
-    assert "the seal does not hold" in decision.reasons[-1][1]
+    assert "the seal is not valid" in decision.reasons[-1][1]
 
 
 def pipes(folder: Path) -> list[Path]:

@@ -114,7 +114,7 @@ def test_runs_that_lead_elsewhere_take_nothing_away(tmp_path: Path) -> None:
     done = project.pytest("--gate", "smoke")
     assert [each.name for each in mine.parent.iterdir()] == ["thesis"]
     assert done.returncode == 4  # pytest cannot begin
-    assert "leads elsewhere through a link: remove it" in done.stdout + done.stderr
+    assert "is a link to another place: remove it" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert project.gate() == 3
 

@@ -84,15 +84,16 @@ def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadlin
     status, where = answer.exchange.status, f"Alertmanager at {service.host}: GET {path.partition('?')[0]}"
     if status != 200:
         denied = status in (401, 403)
-        hint = "give `alerts.alertmanager.authentication`" if denied else "is `alerts.alertmanager` its address?"
+        wrong = "is `alerts.alertmanager` the address of Alertmanager?"
+        hint = "give `alerts.alertmanager.authentication`" if denied else wrong
         said = plain(context.redactor.redact(answer.text), 200)
         raise EvidenceProblem(Problem("denied" if denied else "protocol", f"{where}: answered {status} {said}", hint))
     found = answer.json()
     if not isinstance(found, list):
-        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is no list"))
+        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is not a list"))
     return found
 
 
 def _unexpected_answer(declared: Alertmanager, what: str, error: Exception) -> Problem:
     said = plain(f"{type(error).__name__}: {error}", 100)
-    return Problem("protocol", f"Alertmanager at {declared.url}: its {what} are not as its API says ({said})")
+    return Problem("protocol", f"Alertmanager at {declared.url}: its {what} do not follow its API ({said})")

@@ -120,7 +120,7 @@ def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
             rules = [(rule, group) for group in data["groups"] for rule in group["rules"]]
             return [(rule, group) for rule, group in rules if rule["type"] == "alerting" and rule["name"]]
         except (KeyError, TypeError) as error:
-            what = f"Prometheus: its rules are not as its API says ({plain(repr(error), 100)})"
+            what = f"Prometheus: its rules do not follow its API ({plain(repr(error), 100)})"
             raise EvidenceProblem(Problem("protocol", what)) from None
 
     return context.once(("prometheus-rules",), ask, deadline)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 PATH = "/api/v1/status/config"
-HINT = """say what only ours have in alerts.labels, such as labels = 'cluster="east"'"""
+HINT = """name in alerts.labels a label that only your alerts have, such as labels = 'cluster="east"'"""
 
 
 def as_sent(fired: Iterable[Mapping[str, str]], context: Context, deadline: Deadline) -> list[Labels]:
@@ -30,7 +30,7 @@ def as_sent(fired: Iterable[Mapping[str, str]], context: Context, deadline: Dead
         ways = [each.get("alert_relabel_configs") or [] for each in alerting.get("alertmanagers") or [{}]]
         sent = [relabelled({**external, **each}, [*first, *way]) for each in fired for way in ways]
     except (AttributeError, TypeError, ValueError) as error:
-        what = f"how Prometheus relabels its alerts cannot be told: {error}"
+        what = f"the alert relabelling of Prometheus cannot be read: {error}"
         raise EvidenceProblem(Problem("protocol", what, HINT)) from None
     return [each for each in sent if each is not None]
 
@@ -46,9 +46,10 @@ def _config(context: Context, deadline: Deadline) -> dict[str, Any]:
         told = prometheus.prometheus(context, deadline).get(PATH, "its configuration", deadline)
         found = yaml.load(str(told.get("yaml", "")), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         if not isinstance(found, dict):
-            raise ValueError("it is no table")
+            raise ValueError("it is not a mapping")
     except EvidenceProblem as error:
-        what = f"whose alerts these are is not known, for the external labels are not told: {error.problem.message}"
+        why = f"its external labels cannot be read: {error.problem.message}"
+        what = f"it is not known which alerts this Prometheus sent, because {why}"
         raise EvidenceProblem(Problem(error.problem.kind, what, HINT)) from None
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         what = f"the configuration of Prometheus cannot be read: {type(error).__name__}"

@@ -73,11 +73,11 @@ def _revision(target: str, declared: Metric, context: Context) -> str:
     if "{revision}" not in declared.query + declared.samples:
         return ""
     if not context.revision:
-        hint = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
-        raise EvidenceProblem(Problem("configuration", f"metric {target} is about a revision, and none is named", hint))
+        hint = "name the revision with --revision REV (or PRODCHECK_REVISION)"
+        raise EvidenceProblem(Problem("configuration", f"metric {target} needs a revision, but none is given", hint))
     if _UNFIT.search(context.revision):
-        what = f"metric {target}: the revision {context.revision!r} cannot be a label's value in a query"
-        raise EvidenceProblem(Problem("configuration", what, "quotes, braces and backslashes would end it"))
+        what = f"metric {target}: the revision {context.revision!r} cannot be used as a label value in a query"
+        raise EvidenceProblem(Problem("configuration", what, "it must not contain quotes, braces or backslashes"))
     return context.revision
 
 
@@ -104,8 +104,8 @@ def _reading(
         growing, whose = declared.at_least is not None, {revision, service} - {""}
         what = f"metric {target}"
         if why := absence.unknown(asked, counted, whose, made, growing, window, what, context, deadline):
-            hint = "is the name right, is it scraped? where it comes with the first error: empty_numerator = 0"
-            raise EvidenceProblem(Problem("empty", f"{what}: {why}, so that {value:g} is a number of nothing", hint))
+            hint = "is the name right, and is it scraped? if it exists only after the first error: empty_numerator = 0"
+            raise EvidenceProblem(Problem("empty", f"{what}: {why}, so the value {value:g} proves nothing", hint))
     return MetricReading(service, value, said, samples, recent)
 
 
@@ -113,11 +113,11 @@ def _well_counted(target: str, query: str, samples: str, window: float, context:
     """Raises EvidenceProblem where the number would come from how it is counted."""
     what = f"metric {target}"
     if name := miscounting.began_anew(query, window, what, context, deadline):
-        told = f"{what}: the counter {name} began anew, or ended, in the time that the query looks at"
-        raise EvidenceProblem(Problem("invalid", told, "only rate(…) and increase(…) of each series see that"))
+        told = f"{what}: the counter {name} was reset or disappeared within the range of the query"
+        raise EvidenceProblem(Problem("invalid", told, "only rate(…) and increase(…) of each series handle this"))
     for each in (query, samples):
         if label := miscounting.doubled(each, what, context, deadline):
-            told = f"{what}: series are there twice and are added up: they differ only in {label}"
+            told = f"{what}: series are counted twice: they differ only in the label {label}"
             hint = f"count them once, such as sum(max without ({label}) (…))"
             raise EvidenceProblem(Problem("invalid", told, hint))
 
@@ -126,11 +126,11 @@ def _single_value(query: str, target: str, context: Context, deadline: Deadline)
     """The one number of an answer, or what came instead; raises EvidenceProblem."""
     found = prometheus.prometheus(context, deadline).vector(query, f"metric {target}", deadline)
     if len(found) > 1:
-        what = f"metric {target}: {len(found)} series came where one number was expected"
-        hint = "aggregate them, such as by sum(…)"
+        what = f"metric {target}: {len(found)} series were returned, but one number is expected"
+        hint = "aggregate them, for example with sum(…)"
         differ = {name for each in found for name, _ in set(each.labels.items()) ^ set(found[0].labels.items())}
         if differ and differ <= set(miscounting.PAIRS):
-            hint = f"if a pair of servers wrote them: max without ({', '.join(sorted(differ))}) (…)"
+            hint = f"if two servers wrote the same series: max without ({', '.join(sorted(differ))}) (…)"
         raise EvidenceProblem(Problem("configuration", what, hint))
     if not found:
         return None, "nothing"

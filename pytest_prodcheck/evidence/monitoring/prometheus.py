@@ -63,11 +63,11 @@ class Prometheus:
             if kind == "scalar":
                 return [Sample({}, _number(result))]
             if kind != "vector":
-                raise ValueError(f"a {kind} came where one number was expected")
+                raise ValueError(f"the query returned a {kind}, but one number is expected")
             return [Sample(dict(each["metric"]), _number(each.get("value"))) for each in result or ()]
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             said = plain(self._redact(str(error)), 200)
-            hint = "the query has to end in an instant vector or a scalar, not in a range or a histogram"
+            hint = "the result must be an instant vector or a scalar, not a range or a histogram"
             raise EvidenceProblem(Problem("protocol", f"{self._where}: {what}: {said}", hint)) from None
 
     def get(self, path: str, what: str, deadline: Deadline) -> dict[str, Any]:
@@ -87,17 +87,20 @@ class Prometheus:
                 raise ValueError
         except (EvidenceProblem, ValueError) as error:
             if isinstance(error, EvidenceProblem) and error.problem.kind == "too-large":
-                raise EvidenceProblem(Problem("too-large", f"{where}: more than {LARGEST} bytes came")) from None
-            hint = "give `prometheus.authentication`" if status in _DENIED else "is `prometheus.url` its API?"
+                told = f"{where}: the answer is larger than {LARGEST} bytes"
+                raise EvidenceProblem(Problem("too-large", told)) from None
+            wrong = "is `prometheus.url` the address of its API?"
+            hint = "give `prometheus.authentication`" if status in _DENIED else wrong
             kind: ProblemKind = "denied" if status in _DENIED else "protocol"
-            raise EvidenceProblem(Problem(kind, f"{where}: answered {status}, not as its API does", hint)) from None
+            told = f"{where}: answered {status}, which does not follow its API"
+            raise EvidenceProblem(Problem(kind, told, hint)) from None
         if document["status"] != "success" or not 200 <= status < 300:
             raise EvidenceProblem(self._failure(document, status, where))
         warnings = [plain(self._redact(str(each)), 200) for each in document.get("warnings") or ()]
         warnings += _partial(document, answer.headers)
         if warnings:
             said = "; ".join(warnings[:3])
-            hint = "some of what it asks did not answer, or the query adds up what does not belong together"
+            hint = "some of its sources did not answer, or the query combines series that do not belong together"
             raise EvidenceProblem(Problem("invalid", f"{where}: the answer may be partial: {said}", hint))
         data = document.get("data")
         if not isinstance(data, dict):
@@ -108,7 +111,7 @@ class Prometheus:
         error_type = str(document.get("errorType", ""))
         said = plain(self._redact(str(document.get("error", ""))), 400) or f"answered {status} without a reason"
         kind = "denied" if status in _DENIED else _KINDS.get(error_type, "protocol")
-        hint = "is the query right? try it in its web page" if error_type == "bad_data" else ""
+        hint = "is the query right? try it on the web page of Prometheus" if error_type == "bad_data" else ""
         return Problem(kind, f"{where}: {said}", hint)
 
 
@@ -157,6 +160,6 @@ def host(target: str, environment: Environment) -> str:
 def _number(pair: Any) -> str:
     """The text of the number of a sample `[time, "text"]`; raises ValueError."""
     if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], str):
-        raise ValueError("a histogram came where a number was expected")
+        raise ValueError("a histogram was returned, but a number is expected")
     float(pair[1])
     return pair[1]

@@ -65,7 +65,7 @@ def unfit(rule: RecordingRule) -> str:
             f"{rule.name} is recorded by a rule whose health is {rule.health}: {rule.error or 'it was never evaluated'}"
         )
     if rule.age is not None and rule.age > max(LATE * rule.interval, PATIENCE):
-        return f"{rule.name} was recorded {rule.age:.0f} s ago for the last time"
+        return f"{rule.name} was recorded {rule.age:.0f} s ago, which is too old"
     return ""
 
 
@@ -76,7 +76,7 @@ def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
         rules = [(rule, group) for group in data["groups"] for rule in group["rules"]]
         return [(rule, group) for rule, group in rules if rule["type"] == "recording"]
     except (KeyError, TypeError) as error:
-        what = f"Prometheus: its rules are not as its API says ({plain(repr(error), 100)})"
+        what = f"Prometheus: its rules do not follow its API ({plain(repr(error), 100)})"
         raise EvidenceProblem(Problem("protocol", what)) from None
     except EvidenceProblem as error:
         if error.problem.kind in ("timeout", "invalid"):

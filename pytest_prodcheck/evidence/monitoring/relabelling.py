@@ -23,7 +23,7 @@ def relabelled(labels: Mapping[str, str], rules: Iterable[Mapping[str, Any]]) ->
         try:
             found = _relabelled_by(found, rule)
         except (re.error, TypeError, AttributeError, ZeroDivisionError) as error:
-            raise ValueError(f"a relabelling rule is odd: {error}") from None
+            raise ValueError(f"a relabelling rule cannot be used: {error}") from None
     return None if found is None else {name: value for name, value in found.items() if value}
 
 

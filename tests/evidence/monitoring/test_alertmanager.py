@@ -54,9 +54,9 @@ def test_of_very_many_those_that_count_are_kept(tmp_path: Path) -> None:
         ((401, {}, b"no"), "denied", "answered 401 no"),
         ((302, {"Location": "https://sso.test"}, b""), "protocol", "answered 302"),
         ((200, {}, b"<html>Sign in"), "protocol", "is not JSON"),
-        (json_answer({"alerts": []}), "protocol", "is no list"),
-        (json_answer([{"labels": {}}]), "protocol", "not as its API says"),
-        (json_answer([alert() | {"startsAt": "yesterday"}]), "protocol", "not as its API says"),
+        (json_answer({"alerts": []}), "protocol", "is not a list"),
+        (json_answer([{"labels": {}}]), "protocol", "do not follow its API"),
+        (json_answer([alert() | {"startsAt": "yesterday"}]), "protocol", "do not follow its API"),
     ],
 )
 def test_what_is_no_list_of_alerts_says_why(answer: Answer, kind: str, words: str, tmp_path: Path) -> None:
@@ -67,6 +67,6 @@ def test_what_is_no_list_of_alerts_says_why(answer: Answer, kind: str, words: st
 
 
 def test_receivers_that_are_none(tmp_path: Path) -> None:
-    why = "its receivers are not"
+    why = "its receivers do not"
     with web(lambda seen: json_answer([{"id": 1}])) as server, pytest.raises(EvidenceProblem, match=why):
         receivers(Alertmanager(url=f"http://127.0.0.1:{server.port}"), context_for(tmp_path), Deadline(5))

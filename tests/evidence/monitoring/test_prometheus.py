@@ -69,7 +69,7 @@ BAD = {
     "not let in": ((401, {}, b"Unauthorized"), "denied", "answered 401"),
     "forbidden": ((403, JSON, b'{"message": "no"}'), "denied", "answered 403"),
     "led to a login": ((302, {"Location": "https://sso.test/"}, b""), "protocol", "answered 302"),
-    "a login page": ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "protocol", "not as its API does"),
+    "a login page": ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "protocol", "does not follow its API"),
     "too many requests": ((429, {}, b"slow down"), "protocol", "answered 429"),
     "no upstream": ((502, {}, b"Bad Gateway"), "protocol", "answered 502"),
     "partial": (
@@ -77,12 +77,12 @@ BAD = {
         "invalid",
         "may be partial: store down",
     ),
-    "a range": (query_answer("matrix", []), "protocol", "a matrix came"),
-    "a histogram": (query_answer("vector", [{"metric": {}, "histogram": [1, {}]}]), "protocol", "a histogram came"),
+    "a range": (query_answer("matrix", []), "protocol", "a matrix, but"),
+    "a histogram": (query_answer("vector", [{"metric": {}, "histogram": [1, {}]}]), "protocol", "a histogram was"),
     "no number": (query_answer("vector", [vector_element("many")]), "protocol", "many"),
     "no data": ((200, JSON, b'{"status": "success"}'), "protocol", "has no data"),
-    "a list": ((200, JSON, b"[]"), "protocol", "not as its API does"),
-    "endless": ((200, JSON, b'{"status": "' + b"x" * (17 * 1024 * 1024)), "too-large", "bytes came"),
+    "a list": ((200, JSON, b"[]"), "protocol", "does not follow its API"),
+    "endless": ((200, JSON, b'{"status": "' + b"x" * (17 * 1024 * 1024)), "too-large", "the answer is larger than"),
 }
 
 
