@@ -32,8 +32,15 @@ def runbooks() -> str:
     for title in (*SUITES, "incidents"):
         mine = [name for name in names if (name.partition(".")[0] if "." in name else "incidents") == title]
         if mine:
-            parts.append(f"## {title}\n\n" + "\n".join(f"- [{name}]({name}.md)" for name in mine) + "\n")
+            parts.append(
+                f"## {title}\n\n" + "\n".join(f"- [{name}]({name}.md): {question(name)}" for name in mine) + "\n"
+            )
     return "\n".join(parts)
+
+
+def question(name: str) -> str:
+    """What a runbook is about: its first paragraph."""
+    return (ROOT / "docs" / "runbooks" / f"{name}.md").read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " ")
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
