@@ -16,6 +16,7 @@ from pytest_prodcheck.cli.complaining import complain
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.targets import Target
     from pytest_prodcheck.scope import Scope
 
 EXAMPLES = """\
@@ -168,6 +169,11 @@ def _only_right_tokens(environment: Environment) -> Iterator[Finding]:
             yield Finding("missing", f"service {name}: nobody tries it without or with a wrong token: declare {how}")
 
 
+def _may_lack(target: Target) -> bool:
+    """Whether more could be declared of a target; a service without HTTP lacks nothing of HTTP."""
+    return target.kind != "service" or "http" in target.features
+
+
 def _missing(scope: Scope, environment: Environment, *, folded: bool) -> Iterator[Finding]:
     """Checks that would run if more were declared, the gravest first; folded: one line for kinds without targets."""
     from pytest_prodcheck.catalogue import entries
@@ -178,7 +184,7 @@ def _missing(scope: Scope, environment: Environment, *, folded: bool) -> Iterato
     absent = {*environment.absent, *(each.removesuffix("s") for each in environment.absent)}
     severities = list(Severity)
     for entry in entries():
-        targets = [each for each in scope.targets if each.kind == entry.axis]
+        targets = [each for each in scope.targets if each.kind == entry.axis and _may_lack(each)]
         wanting = [each.name for each in targets if not set(entry.features) <= each.features | each.beyond]
         if not entry.axis or entry.axis in absent or (targets and not wanting):
             continue

@@ -104,7 +104,8 @@ class Kind:
     section: its key. awaited: kind of target -> the collectors whose evidence `--wait` asks for again and again, ()
     for a kind that shows nothing of a deployment that is still rolling. targets: those in scope. rules: what does not
     fit together. paths: kind of target -> where a name of it is declared, where that is not `section.NAME`.
-    single: there is one, declared as `section`. brings: further sections whose targets follow from this one too.
+    single: there is one, declared as `section`. brings: further sections whose targets follow from this one too;
+    brings_where: those that do so only in some environments.
     only: the one target of its kind that is declared here, where another section declares the others.
     """
 
@@ -115,6 +116,7 @@ class Kind:
     paths: Mapping[str, Callable[[Environment, str], KeyPath]] = field(default_factory=dict)
     single: bool = False
     brings: tuple[str, ...] = ()
+    brings_where: Mapping[str, Callable[[Environment], bool]] = field(default_factory=dict)
     only: str = ""
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.environments.queries import ANONYMOUS, is_loopback
+from pytest_prodcheck.environments.queries import ANONYMOUS, http_services, is_loopback
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -61,7 +61,7 @@ def on_this_machine(address: str) -> bool:
 
 
 def _sent(environment: Environment) -> Iterator[Sent]:
-    for name, service in environment.services.items():
+    for name, service in http_services(environment).items():
         if what := _of_service(name, service, environment):
             yield Sent(("services", name, "url"), service.url, what)
     if environment.auth is not None and environment.auth.roles:
@@ -95,7 +95,7 @@ def _secret(headers: Mapping[str, object]) -> bool:
 
 def _addresses(environment: Environment) -> Iterator[tuple[tuple[str, ...], str]]:
     """Key path and address of everything that is declared by one."""
-    for name, service in environment.services.items():
+    for name, service in http_services(environment).items():
         yield ("services", name, "url"), service.url
     if (auth := environment.auth) is not None:
         for key, url in (("issuer", auth.issuer), ("token_url", auth.token_url)):

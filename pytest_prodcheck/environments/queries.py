@@ -39,6 +39,16 @@ def endpoints_of(environment: Environment) -> dict[str, tuple[str, Endpoint]]:
     }
 
 
+def http_services(environment: Environment) -> dict[str, Service]:
+    """The services that speak HTTP."""
+    return {name: each for name, each in environment.services.items() if each.speaks_http}
+
+
+def is_port_of_service(environment: Environment, name: str) -> bool:
+    """Whether a target of kind `tcp` is a service; else it is a dependency."""
+    return name in environment.services and environment.services[name].tcp is not None
+
+
 def find_endpoint(environment: Environment, full_name: str) -> tuple[str, Endpoint] | None:
     """(service, endpoint) of one full name, without making a table of all; None where it is not declared."""
     parts = full_name.split(".")
@@ -150,7 +160,7 @@ def secret_origins(environment: Environment) -> frozenset[tuple[str, str, int]]:
 
     Not by plain HTTP to a host that is declared by HTTPS too.
     """
-    urls = [service.url for service in environment.services.values()]
+    urls = [service.url for service in http_services(environment).values()]
     if (auth := environment.auth) is not None:
         urls += [url for url in (auth.issuer, auth.token_url, auth.tokens.jwks, *auth.origins) if url and "://" in url]
     found = {origin_of(url) for url in urls}
@@ -255,6 +265,8 @@ def writes(workflow: Workflow) -> bool:
 def in_slot(environment: Environment, service: str, slot: str) -> bool:
     """Whether a slot says where a service is: by name, or by `connect_to` for those that answer outside."""
     there = environment.slots[slot]
+    if not environment.services[service].speaks_http:  # `connect_to` leads to what answers by HTTP
+        return service in there.services
     return service in there.services or (
         there.connect_to is not None and environment.services[service].vantage == OUTSIDE
     )

@@ -35,7 +35,8 @@ def kinds_in(environment: Environment) -> list[Kind]:
     there = [section for section in section_modules() if declared(environment, section)]
     found = {kind.section: kind for section in there for kind in _kinds_of_section(section)}
     for kind in list(found.values()):
-        found |= {each.section: each for section in kind.brings for each in _kinds_of_section(section)}
+        sections = (*kind.brings, *(section for section, where in kind.brings_where.items() if where(environment)))
+        found |= {each.section: each for section in sections for each in _kinds_of_section(section)}
     return [found[section] for section in section_modules() if section in found]
 
 

@@ -41,7 +41,7 @@ def policy(environment: Environment, target: str) -> TlsPolicy:
 
 
 def _names_with_sections(environment: Environment) -> list[tuple[str, tuple[str, str]]]:
-    https = [name for name, each in environment.services.items() if each.url.startswith("https:")]
+    https = [name for name, each in environment.services.items() if each.speaks_http and each.url.startswith("https:")]
     clusters = [name for name, each in environment.postgres.items() if each.tls.mode in ENCRYPTED]
     groups = [name for name, each in environment.redis.items() if each.tls is not None]
     return [

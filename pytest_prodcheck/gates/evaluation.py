@@ -17,6 +17,7 @@ from pytest_prodcheck.gates.waivers import Waiver, Waivers
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, SkipReason, counts, worst
 from pytest_prodcheck.quantities import format_quantity
 
+PORT = "smoke.tcp.open"  # the bundled check of ports, of services and of dependencies
 VERSION = "smoke.service.version"  # the bundled check that sees which revision answers
 
 
@@ -99,12 +100,25 @@ def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Resu
 
 
 def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findings) -> None:
-    """Where protected, a service of which nothing else was judged: any answer below 500 satisfies its addresses."""
+    """Where protected, a service of which nothing else was judged: any answer below 500 satisfies its addresses.
+
+    Any program that listens satisfies its port.
+    """
+    if not run.protected:
+        return
     judged = [each for each in results if each.outcome != Outcome.SKIPPED and not each.plain]
-    for service in sorted({each.target for each in judged if each.check == ADDRESSES} if run.protected else ()):
-        others = {each.target for each in judged if each.check != ADDRESSES}
-        if service not in others and not any(target.startswith(f"{service}.") for target in others):
+    others = {each.target for each in judged if each.check not in (ADDRESSES, PORT)}
+    others |= {found.of for each in judged for found in each.judgements if each.kind == "metric"}
+    dependencies = run.targets.get("dependency", ())
+    for each in sorted(judged, key=lambda result: result.target):
+        service = each.target
+        if service in others or any(target.startswith(f"{service}.") for target in others):
+            continue
+        if each.check == ADDRESSES:
             findings.warn(f"only the addresses of {service} were checked, which any server passes: declare `health`")
+        elif each.check == PORT and service not in dependencies:
+            how = "declare `workload`, or a metric of it"
+            findings.warn(f"only the port of {service} was checked, which any program that listens passes: {how}")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

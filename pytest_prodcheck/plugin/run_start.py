@@ -181,8 +181,9 @@ class RunContext:
 def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     """The hosts whose certificates nobody checks though secrets go there, to be named on every verdict."""
     from pytest_prodcheck.environments.plain_http import on_this_machine, secrets_in_clear
+    from pytest_prodcheck.environments.queries import http_services
 
-    found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
+    found = {service.host for service in http_services(environment).values() if service.tls.verify == "off"}
     found |= {sent.host for sent in secrets_in_clear(environment)}
     if environment.auth is not None and environment.auth.tls.verify == "off":
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}

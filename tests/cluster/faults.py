@@ -241,7 +241,7 @@ FAULTS = (
         (RESTARTS, DISRUPTION, VERSION, DRY_RUN),
     ),
     Fault("rollout-paused", _patched(STOREFRONT, spec={"paused": True}), (ROLLOUT,)),
-    Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS)),
+    Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS, VERSION)),
     Fault("quota-full", _full_quota, (QUOTA,), (DRY_RUN,)),
     Fault("quota-nearly-full", _patched(ROOM, spec={"hard": {"pods": "5"}}), (QUOTA,), outcome="warned"),
     Fault("limit-range-refuses", _live(_SMALL), (QUOTA,), (DRY_RUN,)),

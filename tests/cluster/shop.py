@@ -23,8 +23,6 @@ url      = "http://127.0.0.1:9"
 vantage  = "nowhere"
 workload = "deployment/storefront"
 [environments.cluster.services.orders]
-url      = "http://127.0.0.1:9"
-vantage  = "nowhere"
 workload = "statefulset/orders"
 [environments.cluster.services.shelf]
 url      = "http://127.0.0.1:9"

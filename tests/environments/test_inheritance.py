@@ -74,7 +74,8 @@ def test_a_mistake_in_the_parent_is_told_once_where_it_stands(tmp_path: Path) ->
 def test_what_is_missing_in_an_abstract_environment_may_be_given_by_its_children(tmp_path: Path) -> None:
     text = 'version = 1\n[environments.b]\nabstract = true\nservices.a.health = "/h"\n[environments.c]\nextends = "b"\n'
     assert mistakes(tmp_path, text + 'services.a.url = "https://a"\n') == []
-    assert mistakes(tmp_path, text) == ["prodcheck.toml:4: environments.b.services.a: `url` is missing"]
+    told = "prodcheck.toml:4: environments.b.services.a: `url` is missing: `health` cannot be judged without it"
+    assert mistakes(tmp_path, text) == [told]
 
 
 def test_provenance_names_file_line_and_the_environment_it_came_from(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_every_section_with_a_module_declares_its_kind() -> None:
 def test_what_a_kind_names_is_there() -> None:
     for kind in declared().values():
         assert set(kind.paths) <= set(kind.awaited), kind.section
-        assert set(kind.brings) <= set(declared()), kind.section
+        assert {*kind.brings, *kind.brings_where} <= set(declared()), kind.section
         for target, collectors in kind.awaited.items():
             assert [find(name).axis for name in collectors] == [target] * len(collectors)
 
@@ -94,4 +94,5 @@ def test_kinds_follow_from_what_is_declared() -> None:
 
     assert sections() == ["light"]
     assert sections(services={"shop": {"url": "https://shop.example"}}) == ["services", "tls", "light"]
+    assert sections(services={"mail": {"tcp": "mail:25"}}) == ["services", "dependencies", "tls", "light"]
     assert sections(kubernetes={"namespace": "shop"}) == ["kubernetes", "rollback", "light"]

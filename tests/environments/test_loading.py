@@ -38,7 +38,11 @@ RULES = {
         ":6: environments.dev.services.b.url: expected an address such as",
     ),
     "url with password": ('[environments.dev.services.b]\nurl = "https://u:hunter22@x"', "credentials go elsewhere"),
-    "missing url": ("[environments.dev.services.b]", ":5: environments.dev.services.b: `url` is missing"),
+    "missing url": ("[environments.dev.services.b]", ":5: environments.dev.services.b: nothing about this service"),
+    "url forgotten": (
+        '[environments.dev.services.b]\nhealth = "/"',
+        ":5: environments.dev.services.b: `url` is missing: `health` cannot",
+    ),
     "table expected": ("version = 3", ":5: environments.dev.services.shop.version: expected a table"),
     "no duration": ('timeout = "5 apples"', ":5: environments.dev.services.shop.timeout: expected a duration"),
     "endless duration": (

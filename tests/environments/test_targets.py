@@ -93,9 +93,9 @@ def targets_by_name(configuration: Configuration, name: str = "dev", slot: str =
 def test_all_kinds_with_their_features(configuration: Configuration) -> None:
     features = {name: set(each.features) for name, each in targets_by_name(configuration).items()}
     assert features == {
-        "service:shop": {"health", "version", "openapi", "redirect", "https", "tokens"},
-        "service:bare": {"html"},
-        "service:inner": set(),
+        "service:shop": {"http", "health", "version", "openapi", "redirect", "https", "tokens"},
+        "service:bare": {"http", "html"},
+        "service:inner": {"http"},
         "endpoint:shop.home": {"answer", "budget"},
         "endpoint:shop.account": {"answer", "guarded", "matrix", "private"},
         "endpoint:shop.reprice": {"guarded", "matrix"},
@@ -176,7 +176,7 @@ def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuratio
     assert green["service:inner"].skip == "out-of-reach"
     assert "slots.green.services.inner" in green["service:inner"].detail
     outside = targets_by_name(configuration, slot="green")
-    assert outside["service:shop"].features == {"health", "version", "openapi", "https", "tokens"}
+    assert outside["service:shop"].features == {"http", "health", "version", "openapi", "https", "tokens"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.outcomes import Outcome, Planned, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Severity, SkipReason
 from tests.gates.samples import BAD, GOOD, NOW, SLOW, gate, judge, result, run, texts
 
 PASSED, WARNED, FAILED = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED
@@ -321,3 +321,24 @@ def test_addresses_alone_are_told_where_protected(more: Any, protected: bool, to
     verdict = judge(*results, known=known, protected=protected, revision="r1")
     assert verdict.code == 0
     assert any("only the addresses of" in each.text for each in verdict.warnings) is told
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), True),
+        ((result("smoke.kubernetes.rollout", "mail"),), False),
+        ((result("smoke.metrics.queue", "queue", kind="metric",
+                 judgements=(Judgement("value", 1.0, PASSED, of="mail"),)),), False),
+        ((result("smoke.metrics.queue", "queue", kind="metric",
+                 judgements=(Judgement("value", 1.0, PASSED, of="other"),)),), True),
+    ],
+)  # fmt: skip
+def test_a_port_alone_is_told_where_protected(more: Any, told: bool) -> None:
+    """Any program that listens has an open port; that of a dependency proves what it has to."""
+    known = ("smoke.tcp.open", "smoke.kubernetes.rollout", "smoke.metrics.queue")
+    ports = (result("smoke.tcp.open", "mail"), result("smoke.tcp.open", "relay"))
+    targets = {"dependency": ("relay",)}
+    verdict = judge(*ports, *more, known=known, protected=True, revision="r1", targets=targets)
+    assert verdict.code == 0
+    assert ["only the port of mail" in each.text for each in verdict.warnings if "only" in each.text] == [True] * told

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.kinds import EnvironmentView, Target
-from pytest_prodcheck.environments.queries import deployments_in_reach
+from pytest_prodcheck.environments.kinds import EnvironmentView, KeyPath, Target
+from pytest_prodcheck.environments.queries import deployments_in_reach, is_port_of_service
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.settings import Settings
 
 REACHES = ("namespace", "secrets", "nodes", "storage")  # what of a cluster may be in reach
@@ -32,18 +33,26 @@ def rollback_targets(looking: EnvironmentView) -> Iterator[Target]:
 
 
 def dependency_targets(looking: EnvironmentView) -> Iterator[Target]:
-    """Names and ports, each a kind of its own; then all dependencies, which answer or do not."""
+    """Names and ports, each a kind of its own, ports of services too; then all dependencies, which answer or do not."""
     environment = looking.environment
     for name, each in environment.dependencies.items():
         if each.dns is not None or each.tcp is not None:
             kind = "dns" if each.dns is not None else "tcp"
             yield Target(kind, name, frozenset(), *looking.reach(each.vantage), owner=each.owner)
+    for name, service in looking.services.items():
+        if service.tcp is not None:
+            yield Target("tcp", name, frozenset(), *looking.reach_service(name, service), owner=looking.owners[name])
     for name, each in environment.dependencies.items():
         vantage = each.vantage
         if each.postgres is not None or each.redis is not None:
             stores = environment.postgres if each.postgres else environment.redis
             vantage = stores[each.postgres or each.redis or ""].vantage
         yield Target("dependency", name, frozenset(), *looking.reach(vantage), owner=each.owner)
+
+
+def tcp_path(environment: Environment, name: str) -> KeyPath:
+    """Where a port is declared: at a service or a dependency."""
+    return ("services" if is_port_of_service(environment, name) else "dependencies", name)
 
 
 def settings_targets(looking: EnvironmentView) -> Iterator[Target]:

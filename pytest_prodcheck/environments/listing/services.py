@@ -26,10 +26,16 @@ if TYPE_CHECKING:
 def service_targets(looking: EnvironmentView) -> Iterator[Target]:
     """All services in scope, then all endpoints."""
     for name, service in looking.services.items():
-        yield _service(looking, name, service)
+        if service.speaks_http or _version_in_pods(looking, name):
+            yield _service(looking, name, service)
     for name, service in looking.services.items():
         for key, endpoint in service.endpoints.items():
             yield _endpoint(looking, name, service, key, endpoint)
+
+
+def has_ports(environment: Environment) -> bool:
+    """Whether a service is declared by its port: that is a target of the kind of dependencies' ports."""
+    return any(each.tcp is not None for each in environment.services.values())
 
 
 def endpoint_path(environment: Environment, name: str) -> KeyPath:
@@ -41,17 +47,25 @@ def endpoint_path(environment: Environment, name: str) -> KeyPath:
 def _service(looking: EnvironmentView, name: str, service: Service) -> Target:
     environment = looking.environment
     features = {key for key in ("health", "version", "openapi") if getattr(service, key) is not None}
+    if service.speaks_http:
+        features.add("http")
     if service.redirect is not False and not environment.slot:  # a slot says nothing of plain HTTP
         features.add("redirect")
     features |= {"html"} if service.html else set()
-    features |= {"https"} if service.url.startswith("https:") and not is_address(service.host) else set()
-    shipped = environment.kubernetes is not None and bool(environment.kubernetes.manifests)
-    if shipped and pods_tell(environment, name, looking.vantage):
-        features.add("version")  # by the images of its pods
+    if service.speaks_http and service.url.startswith("https:") and not is_address(service.host):
+        features.add("https")
+    if _version_in_pods(looking, name):
+        features.add("version")
     if token_endpoint(environment, name):
         features.add("tokens")
-    reach = looking.reach_service(name, service)
+    reach = looking.reach_service(name, service) if service.speaks_http else ("", "")
     return Target("service", name, frozenset(features), *reach, owner=looking.owners[name])
+
+
+def _version_in_pods(looking: EnvironmentView, name: str) -> bool:
+    """Whether the images of a service's pods can be compared with those in the manifests."""
+    cluster = looking.environment.kubernetes
+    return cluster is not None and bool(cluster.manifests) and pods_tell(looking.environment, name, looking.vantage)
 
 
 def _endpoint(looking: EnvironmentView, service_name: str, service: Service, key: str, endpoint: Endpoint) -> Target:

@@ -12,6 +12,7 @@ from pytest_prodcheck.environments.toml.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.base import SecretRef
+    from pytest_prodcheck.environments.sections.services import Service
 
 CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
@@ -20,6 +21,13 @@ def unknown_name(path: tuple[str, ...], name: str, there: Iterable[str], what: s
     """Complains about a name that is not there."""
     if name not in set(there):
         yield path, f"there is no {what} `{name}`", did_you_mean(name, there)
+
+
+def unknown_http_service(path: tuple[str, ...], name: str, services: Mapping[str, Service]) -> Iterator[Complaint]:
+    """Complains about a service that is not there, or that is sent no request because it has no `url`."""
+    yield from unknown_name(path, name, services, "service")
+    if name in services and not services[name].speaks_http:
+        yield path, f"service `{name}` has no `url`", "name a service that speaks HTTP"
 
 
 def file(path: tuple[str, ...], name: str | None, root: Path) -> Iterator[Complaint]:

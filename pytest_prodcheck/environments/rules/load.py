@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.queries import LIGHT, endpoints_of, services_of_load
+from pytest_prodcheck.environments.queries import LIGHT, endpoints_of, http_services, services_of_load
 from pytest_prodcheck.environments.rules.common import file, headers, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
@@ -38,7 +38,7 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         for step in (*flow.steps, *flow.cleanup) if flow else ():
             if step.form is not None or step.files:
                 yield (*path, "flows", name), f"step {step.name} sends a form: a load's steps send `json`", ""
-            if step.service in environment.services:
+            if step.service in http_services(environment):
                 what = f"step {step.name} of {name}"
                 yield from _may_be_loaded((*path, "hosts"), what, environment.services[step.service], load)
     yield from _varied((*path, "vary"), load, root)
@@ -64,7 +64,8 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
 def _check_protocol(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
     if load.http != "1.1" and load.locustfile is not None:
         yield path, "a Locust file chooses its own HTTP version: `http` is allowed with `mix` and `flows` only", ""
-    services = [environment.services.get(each) for each in services_of_load(environment, path[1])]
+    there = http_services(environment)
+    services = [there.get(each) for each in services_of_load(environment, path[1])]
     plain = next((each for each in services if each is not None and each.url.startswith("http:")), None)
     if load.http == "2" and plain is not None:
         what = f"HTTP/2 is chosen in the TLS handshake, and {plain.url} has none"

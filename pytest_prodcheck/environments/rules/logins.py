@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import ANONYMOUS, endpoints_of
-from pytest_prodcheck.environments.rules.common import file, headers, tls_files, unknown_name
+from pytest_prodcheck.environments.rules.common import file, headers, tls_files, unknown_http_service, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME
@@ -43,7 +43,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
         if auth.login is not None and not auth.login.startswith("GET "):
             yield (*path, "login"), 'expected the request that redirects to the issuer, such as "GET /login"', ""
     if auth.service is not None:
-        yield from unknown_name((*path, "service"), auth.service, environment.services, "service")
+        yield from unknown_http_service((*path, "service"), auth.service, environment.services)
     if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
         yield path, "`token` or `cookie` is missing: it tells where the answer contains the session", ""
     if auth.logout_revokes and auth.logout is None:
@@ -140,7 +140,7 @@ def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environmen
         for position, step in enumerate(steps):
             here = (*path, part, f"[{position}]")
             yield from headers((*here, "headers"), step.headers, references=False)
-            yield from unknown_name((*here, "request"), step.service, environment.services, "service")
+            yield from unknown_http_service((*here, "request"), step.service, environment.services)
             if step.as_ is not None and step.as_ != ANONYMOUS:
                 roles = environment.auth.roles if environment.auth else ()
                 yield from unknown_name((*here, "as"), step.as_, roles, "role")

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.queries import ANONYMOUS, controls
+from pytest_prodcheck.environments.queries import ANONYMOUS, controls, services_of_metric
 from pytest_prodcheck.environments.rules.common import file, headers, tls_files, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.services import Endpoint, Service
+
+_WITHOUT_HTTP = {"tcp", "workload", "owner", "vantage", "timeout"}  # what may be said of a service without `url`
 
 
 def service_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
@@ -23,6 +25,11 @@ def service_complaints(environment: Environment, root: Path) -> Iterator[Complai
 
 
 def _service(path: tuple[str, ...], service: Service, environment: Environment, root: Path) -> Iterator[Complaint]:
+    if not service.speaks_http:
+        yield from _without_http(path, service, environment)
+        return
+    if service.tcp is not None:
+        yield (*path, "tcp"), "`tcp` is for a service without `url`", "declare the other port as a service of its own"
     yield from headers((*path, "headers"), service.headers)
     yield from tls_files((*path, "tls"), service.tls, root)
     if service.tls.key and not service.tls.certificate:
@@ -33,6 +40,20 @@ def _service(path: tuple[str, ...], service: Service, environment: Environment, 
         yield (*path, "redirect"), "`redirect` checks the redirect from http to https, but `url` is not https", ""
     for name, endpoint in service.endpoints.items():
         yield from _endpoint((*path, "endpoints", name), name, endpoint, service, environment, root)
+
+
+def _without_http(path: tuple[str, ...], service: Service, environment: Environment) -> Iterator[Complaint]:
+    """Complains about keys that only HTTP has a meaning for, and about a service that no check is about."""
+    if keys := sorted(service.model_fields_set - _WITHOUT_HTTP):
+        yield path, f"`url` is missing: {', '.join(f'`{key}`' for key in keys)} cannot be judged without it", ""
+        return
+    cluster, name = environment.kubernetes, path[1]
+    read = service.workload is not None and cluster is not None and "namespace" in cluster.reach
+    if not (read or service.tcp or any(name in services_of_metric(environment, each) for each in environment.metrics)):
+        what = "nothing about this service can be checked"
+        yield path, what, "declare `url`, `tcp`, `workload` with [kubernetes], or a metric with per = \"service\""
+    if service.tcp is not None and name in environment.dependencies:
+        yield (*path, "tcp"), f"the dependency `{name}` has the same name", "rename one"
 
 
 def _endpoint(

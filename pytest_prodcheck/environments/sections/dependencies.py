@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_prodcheck.environments.kinds import Kind
-from pytest_prodcheck.environments.listing.release import dependency_targets
+from pytest_prodcheck.environments.listing.release import dependency_targets, tcp_path
 from pytest_prodcheck.environments.rules.release import dependency_complaints
 from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, Section, Statuses
 from pytest_prodcheck.environments.sections.services import Url
@@ -44,5 +44,6 @@ KINDS = (
         awaited={"dns": ("dns-name",), "tcp": ("tcp-port",), "dependency": ()},
         targets=dependency_targets,
         rules=dependency_complaints,
+        paths={"tcp": tcp_path},
     ),
 )

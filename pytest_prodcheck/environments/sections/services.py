@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind
-from pytest_prodcheck.environments.listing.services import endpoint_path, service_targets
+from pytest_prodcheck.environments.listing.services import endpoint_path, has_ports, service_targets
 from pytest_prodcheck.environments.rules.services import service_complaints
 from pytest_prodcheck.environments.sections.base import (
     Address,
@@ -136,9 +136,12 @@ class Endpoint(Section):
 
 
 class Service(Section):
-    """One HTTP(S) service."""
+    """One service. Without `url` it is one that does not speak HTTP: a worker, a mail server."""
 
-    url: Url  # address that all its paths are below, such as "https://api.shop.example/catalog"
+    # address that all its paths are below, such as "https://api.shop.example/catalog"; left out where it speaks no HTTP
+    url_: Url | None = Field(default=None, alias="url")
+    # "HOST:PORT" where a service without `url` accepts connections
+    tcp: Address | None = None
     # whether users reach it from the internet: then HSTS and nosniff have to be there, else their absence warns
     public: bool = False
     # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
@@ -164,8 +167,20 @@ class Service(Section):
     authentication: Authentication | None = None
     proxy: Url | None = None  # HTTP proxy that leads to it; not together with `connect_to`
     connect_to: Address | None = None  # connect here instead; name, Host header and SNI stay
-    timeout: Seconds = 10.0  # for one request, from connecting to the last byte
+    timeout: Seconds = 10.0  # for one request, from connecting to the last byte; for one connection to `tcp`
     endpoints: dict[Name, Endpoint] = {}  # requests that are judged, by name; `service.endpoint` is their target
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it has a `url`."""
+        return self.url_ is not None
+
+    @property
+    def url(self) -> str:
+        """The address; raises ValueError where it speaks no HTTP, so that what forgot to ask proves nothing."""
+        if self.url_ is None:
+            raise ValueError("this service has no `url`")
+        return self.url_
 
     @cached_property
     def host(self) -> str:
@@ -187,5 +202,6 @@ KINDS = (
         rules=service_complaints,
         paths={"endpoint": endpoint_path},
         brings=("tls",),
+        brings_where={"dependencies": has_ports},
     ),
 )

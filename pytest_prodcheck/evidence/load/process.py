@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.child_processes import child_environment, end_with_us, python_path
+from pytest_prodcheck.environments.queries import http_services
 from pytest_prodcheck.evidence.load.address_renewal import AddressRenewal
 from pytest_prodcheck.evidence.load.fingerprint import python_files
 from pytest_prodcheck.evidence.load.token_renewal import Renewal
@@ -106,7 +107,7 @@ def _command(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]
 
 def _origin(host: str, context: Context) -> str:
     """The address that a Locust file's users begin at: that of a declared service on the host, else HTTPS."""
-    for service in context.environment.services.values():
+    for service in http_services(context.environment).values():
         if service.host == host:
             return "/".join(service.url.split("/")[:3])
     return f"https://{host}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pytest_prodcheck.environments.queries import origin_of, secret_origins
+from pytest_prodcheck.environments.queries import http_services, origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_at, client_of
 from pytest_prodcheck.evidence.http.messages import Answer, Request
@@ -121,7 +121,7 @@ class Browser:
 
     def _client(self, url: str) -> HttpClient:
         here = origin_of(url)
-        for name, service in self._context.environment.services.items():
+        for name, service in http_services(self._context.environment).items():
             if origin_of(service.url) == here:
                 return client_of(self._context, name)
         if here not in secret_origins(self._context.environment):

@@ -1,4 +1,4 @@
-"""`tcp-port`: whether the port of a dependency accepts connections."""
+"""`tcp-port`: whether the port of a dependency or of a service accepts connections."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.environments.queries import is_port_of_service
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import ask_addresses, connect
 from pytest_prodcheck.evidence.network.resolving import NameNotFound, ResolvedAddress, addresses_of, split_address
@@ -26,6 +27,9 @@ class _Attempt:
 
 
 def _address(target: str, environment: Environment) -> str:
+    if is_port_of_service(environment, target):
+        service = environment.services[target]
+        return service.connect_to or str(service.tcp)  # as the slot has it
     return str(environment.dependencies[target].tcp)
 
 
@@ -34,7 +38,13 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 
 def _seconds(target: str, environment: Environment) -> float:
-    return environment.dependencies[target].timeout + 1.0
+    return _timeout(target, environment) + 1.0
+
+
+def _timeout(target: str, environment: Environment) -> float:
+    if is_port_of_service(environment, target):
+        return environment.services[target].timeout
+    return environment.dependencies[target].timeout
 
 
 def _ready(record: PortAnswer) -> bool:
@@ -51,7 +61,7 @@ def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
     """
     address = _address(target, context.environment)
     began = time.monotonic()
-    part = deadline.at_most(context.environment.dependencies[target].timeout)
+    part = deadline.at_most(_timeout(target, context.environment))
     try:
         found = addresses_of(context, *split_address(address), part)
     except NameNotFound as error:

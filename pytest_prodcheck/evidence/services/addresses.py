@@ -34,6 +34,7 @@ def _seconds(target: str, environment: Environment) -> float:
 @evidence(
     "http-addresses",
     axis="service",
+    feature="http",
     seconds=_seconds,
     host=service_host,
     sends=asks(lambda service: service.health or "/"),

@@ -79,7 +79,7 @@ def _seconds(target: str, environment: Environment) -> float:
     return service.timeout * 4 + 5 + 0.3 * len(_pages(service))
 
 
-@evidence("http-negotiation", axis="service", seconds=_seconds, host=service_host, sends=_sends)
+@evidence("http-negotiation", axis="service", feature="http", seconds=_seconds, host=service_host, sends=_sends)
 def http_negotiation(target: str, context: Context, deadline: Deadline) -> Negotiation:
     """Each declared GET beside its other codings where it came compressed, and over HTTP/2 where that is offered."""
     service = declared(context.environment, target)

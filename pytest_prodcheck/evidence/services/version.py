@@ -36,6 +36,10 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     return tuple(sent)
 
 
+def _host(target: str, environment: Environment) -> str:
+    return service_host(target, environment) if environment.services[target].speaks_http else "Kubernetes API"
+
+
 def _seconds(target: str, environment: Environment) -> float:
     service = declared(environment, target)
     connections = service.version.connections if service.version else 1
@@ -52,7 +56,7 @@ def _ready(record: Revisions) -> bool:
 
 
 @evidence(
-    "http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends, ready=_ready
+    "http-version", axis="service", feature="version", seconds=_seconds, host=_host, sends=_sends, ready=_ready
 )
 def http_version(target: str, context: Context, deadline: Deadline) -> Revisions:
     """What each new connection said, none tried again; an address that takes none is stood in for by the next one.

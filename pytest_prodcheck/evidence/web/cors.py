@@ -56,7 +56,7 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     return tuple(found)
 
 
-@evidence("http-cors", axis="service", seconds=bounded_seconds(6), host=service_host, sends=_lines)
+@evidence("http-cors", axis="service", feature="http", seconds=bounded_seconds(6), host=service_host, sends=_lines)
 def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
     """Simple requests and preflights of hostile origins: to the page of the control, and to what roles may read."""
     service = declared(context.environment, target)

@@ -80,7 +80,7 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     return (Sending(host, f"GET {control_path(service)}"), *wrong, *broken)
 
 
-@evidence("http-errors", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_lines)
+@evidence("http-errors", axis="service", feature="http", seconds=bounded_seconds(4), host=service_host, sends=_lines)
 def http_errors(target: str, context: Context, deadline: Deadline) -> ProvokedErrors:
     """The answers to requests that are wrong on purpose; a connection that is closed instead is told as a problem."""
     from pytest_prodcheck.evidence.http.messages import Request

@@ -44,7 +44,7 @@ def _seconds(target: str, environment: Environment) -> float:
     return declared(environment, target).timeout * 2 + 60.0
 
 
-@evidence("http-exposure", axis="service", seconds=_seconds, host=service_host, sends=_lines)
+@evidence("http-exposure", axis="service", feature="http", seconds=_seconds, host=service_host, sends=_lines)
 def http_exposure(target: str, context: Context, deadline: Deadline) -> Exposure:
     """Which known contents each address shows; asked only where the service answers, and still does afterwards.
 

@@ -30,7 +30,7 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     return plan_lines(target, environment, (f"GET {path}", 1), *asked)
 
 
-@evidence("http-methods", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_lines)
+@evidence("http-methods", axis="service", feature="http", seconds=bounded_seconds(4), host=service_host, sends=_lines)
 def http_methods(target: str, context: Context, deadline: Deadline) -> Methods:
     """The answers to unusual methods, without credentials of a role; a random header shows what is echoed."""
     good = control(target, context, deadline)

@@ -43,7 +43,9 @@ def _page_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     return plan_lines(target, environment, (f"GET {home}", 1 + service.html), (where, 3 * service.html), *open_ones)
 
 
-@evidence("http-pages", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_page_lines)
+@evidence(
+    "http-pages", axis="service", feature="http", seconds=bounded_seconds(4), host=service_host, sends=_page_lines
+)
 def http_pages(target: str, context: Context, deadline: Deadline) -> Pages:
     """The front page of `html` services (twice, and where it leads), the health page of others, the open endpoints."""
     return context.once(("pages", target), lambda: _pages(target, context, deadline), deadline)
@@ -139,7 +141,9 @@ def _cookie_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     return plan_lines(target, environment, (f"{auth.login} (login)" if auth else "", int(logs_in)))
 
 
-@evidence("http-cookies", axis="service", seconds=bounded_seconds(6), host=service_host, sends=_cookie_lines)
+@evidence(
+    "http-cookies", axis="service", feature="http", seconds=bounded_seconds(6), host=service_host, sends=_cookie_lines
+)
 def http_cookies(target: str, context: Context, deadline: Deadline) -> CookieAnswers:
     """The answers of `http-pages`, and of the first role's login where people log in at this service."""
     from pytest_prodcheck.evidence.login.sessions import shared_login
