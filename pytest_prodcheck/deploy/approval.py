@@ -23,11 +23,12 @@ _CLOCK_SKEW = 5.0  # seconds that two clocks may differ
 
 @dataclass(frozen=True)
 class Approval:
-    """by: who; seal: what tells it from every other one; made_at: UTC epoch seconds."""
+    """by: who; seal: what tells it from every other one; made_at, expires_at: UTC epoch seconds."""
 
     by: str
     seal: str
     made_at: float
+    expires_at: float
 
 
 def write(path: Path, plan: Plan, key: bytes, *, by: str, now: float, seconds: float) -> None:
@@ -63,4 +64,4 @@ def read(path: Path, plan: Plan, key: bytes | None, now: float) -> Approval | No
     made_at, expires_at = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if made_at is None or expires_at is None or not made_at - _CLOCK_SKEW <= now < expires_at:
         raise PlanProblem(f"the approval {path} has expired, or was made in the future: approve the plan again")
-    return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made_at)
+    return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made_at, expires_at)

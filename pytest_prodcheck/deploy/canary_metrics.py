@@ -24,6 +24,7 @@ from pytest_prodcheck.deploy.histogram_analysis import (
 )
 from pytest_prodcheck.deploy.statistical_power import POWER, TYPICAL_ERROR_SHARE, detectable_errors, false_alarm_line
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.monitoring import absence, recording_rules
 from pytest_prodcheck.evidence.monitoring.metrics import duration, query_with
 from pytest_prodcheck.evidence.monitoring.miscounting import doubled
 from pytest_prodcheck.evidence.monitoring.prometheus import Prometheus, Sample, clock, prometheus
@@ -61,11 +62,18 @@ class MetricsComparison:
                 end = time.monotonic() + self._series.wait
                 began = self._wait_for_scrapes(end)
                 now = self._wait_for_requests(began, end)
+                for each in self._revisions:
+                    self._refuse_unknown_errors(each)
                 found = [self._request_counts(each, now, now - began) for each in self._revisions]
         except EvidenceProblem as error:
             return GateAnswer(CANNOT_TELL, str(error.problem))
         comparison = compare_counts(found[0], found[1], self._settings, self._plan.comparison_count, repetition)
         return GateAnswer(comparison.code, "\n".join(comparison.lines))
+
+    def refuse_unknown_errors(self) -> None:
+        """Raises EvidenceProblem where no error of the old revision would be counted, whatever it answered."""
+        with closing(self._open_context()) as self._context:
+            self._refuse_unknown_errors(self._plan.old)
 
     def power_lines(self) -> tuple[str, ...]:
         """What each look finds with 90 % and how often it is wrong, by the buckets of the old revision as they are."""
@@ -139,6 +147,25 @@ class MetricsComparison:
                 Problem("configuration", what, "check that `requests` includes the requests that `errors` counts")
             )
         return RequestCounts(asked, failed, self._times(revision, now, seconds))
+
+    def _refuse_unknown_errors(self, revision: str) -> None:
+        """None that was counted is no zero where Prometheus knows no such metric, or no such label of it.
+
+        In a metric of their own they may come with the first error only, so that any revision's series will do.
+        """
+        errors, requests = (
+            self._series_selector(each, revision) for each in (self._series.errors, self._series.requests)
+        )
+        is_own = errors.partition("{")[0] != requests.partition("{")[0]
+        what = "deploy.analysis.metrics.errors"
+        rules = recording_rules.needed([errors], self._context, Deadline(_QUERY_TIMEOUT))[0]
+        recorded = {each.name for each in rules if each.health != "elsewhere"}
+        if why := absence.unknown(
+            f"sum({errors}) or vector(0)", requests if is_own else "", {revision}, recorded, False, self._series.wait,
+            what, self._context, Deadline(_QUERY_TIMEOUT),
+        ):  # fmt: skip
+            hint = "are name and labels right? a counter of errors has to be there from the start, with 0"
+            raise EvidenceProblem(Problem("empty", f"{what}: {why}, so that no error would be counted", hint))
 
     def _refuse_resets(self, series: str, revision: str, now: float, seconds: float) -> None:
         if self._vector("sum(resets({}[{window}])) > 0", series, revision, now, seconds + _LOOKBACK):

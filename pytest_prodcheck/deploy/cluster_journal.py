@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,13 +93,19 @@ class ClusterJournal(Journal):
 
 
 class ClusterStore(Store):
-    """Journals and lock of one unit of an environment, in the namespace of its cluster."""
+    """Journals of one unit of an environment, in the namespace of its cluster.
 
-    def __init__(self, start: str, environment: str, unit: str, cluster: ClusterClient, keep: int) -> None:
+    copies: the Deployments; the lock is theirs, so that whoever calls them otherwise is told.
+    """
+
+    def __init__(
+        self, start: str, environment: str, unit: str, cluster: ClusterClient, keep: int, copies: Sequence[str]
+    ) -> None:
         super().__init__(start, environment, unit)
         self._cluster, self._kept_count, self._configmaps_path = cluster, keep, cluster.path("v1", "configmaps")
         self._base_name = _resource_name(environment, unit)
-        self._lease = Lease(cluster, self._base_name)
+        self._lease_name = _resource_name(*sorted(copies))
+        self._lease = Lease(cluster, self._lease_name)
 
     def key(self, *, create: bool = False) -> bytes | None:
         """One that is given: the key of a disk is lost with the disk."""
@@ -174,7 +180,7 @@ class ClusterStore(Store):
     def busy(self) -> bool:
         """Whether a deployer is at it; changes nothing."""
         try:
-            return bool(holder(self._cluster.find(self._cluster.path(GROUP, "leases", self._base_name)), time.time()))
+            return bool(holder(self._cluster.find(self._cluster.path(GROUP, "leases", self._lease_name)), time.time()))
         except DriverProblem as error:
             raise PlanProblem(f"the lock: {error}", 3) from None
 
@@ -183,8 +189,8 @@ def _journal_text(found: Object) -> str:
     return str(table(found, "data").get(_DATA_KEY, ""))
 
 
-def _resource_name(environment: str, unit: str) -> str:
-    """A name that Kubernetes takes; another one for each environment and unit."""
-    plain = re.sub(r"[^a-z0-9]+", "-", f"{environment}-{unit}".lower()).strip("-")[:_MAX_NAME_LENGTH].strip("-")
-    whole_text = "\0".join((environment, unit))
+def _resource_name(*parts: str) -> str:
+    """A name that Kubernetes takes; another one for other parts."""
+    plain = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[:_MAX_NAME_LENGTH].strip("-")
+    whole_text = "\0".join(parts)
     return f"prodcheck-{plain}-{hashlib.sha256(whole_text.encode()).hexdigest()[:8]}"

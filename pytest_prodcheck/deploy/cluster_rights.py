@@ -27,6 +27,8 @@ def rules(environment: Environment) -> list[dict[str, Any]]:
         found.append(_rule("", "services", ["get", "patch"], [deploy.kubernetes.service]))
         found.append(_rule("discovery.k8s.io", "endpointslices", ["list"]))
     if deploy.kubernetes.route is not None:
+        backends = [deploy.kubernetes.backends.get(slot, name) for slot, name in zip(deploy.slots, copies, strict=True)]
+        found.append(_rule("", "services", ["get"], backends))
         found.append(_rule(GATEWAY_API_GROUP, "httproutes", ["get", "patch"], [deploy.kubernetes.route]))
     found.append(_rule("", "configmaps", ["get", "list", "create", "patch", "delete"]))
     found.append(_rule(LEASES.partition("/")[0], "leases", ["get", "create", "patch"]))

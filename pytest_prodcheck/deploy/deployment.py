@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,12 +93,14 @@ class Deployment:
         """The cluster, where journal and lock lie too."""
         from pytest_prodcheck.deploy.cluster_client import ClusterClient
         from pytest_prodcheck.deploy.cluster_journal import ClusterStore
+        from pytest_prodcheck.environments.sections.deploy import deployment_of
 
         passed_environment = self.configuration.project.pass_environment
         cluster = ClusterClient(self.environment, self.configuration.root, passed_environment)
         assert self.settings.kubernetes is not None
         keep = self.settings.kubernetes.keep
-        return cluster, ClusterStore(start, self.options.environment, self.options.unit, cluster, keep)
+        copies = [deployment_of(self.environment, slot) for slot in self.settings.slots]
+        return cluster, ClusterStore(start, self.options.environment, self.options.unit, cluster, keep, copies)
 
     def _settings(self, declared: Deploy) -> Deploy:
         from pydantic import ValidationError
@@ -238,8 +241,11 @@ class Deployment:
             )
             if reason := self._not_resumable_reason(plan, state, done):
                 raise PlanProblem(f"the deployment of {plan.revision} {reason}")
-            if not any(line["event"] == "approved" for line in journal.lines):
-                raise PlanProblem("its plan was not approved: start a new deployment", deployer.WAITING_FOR_APPROVAL)
+            approved = next((line for line in journal.lines if line["event"] == "approved"), None)
+            expired = approved is not None and state.last_begun < 0 and time.time() >= approved.get("until", math.inf)
+            if approved is None or expired:
+                why = "is not approved any more" if expired else "was not approved"
+                raise PlanProblem(f"its plan {why}: start a new deployment", deployer.WAITING_FOR_APPROVAL)
             yield plan, journal, self._driver(lock, plan.revision), lock
 
     def _newest_changing_journal(self, key: bytes | None) -> Journal | None:
@@ -284,7 +290,7 @@ class Deployment:
             advice = "continue with --resume, or roll back with --undo"
             raise PlanProblem(f"the deployment of {plan.revision} is not finished: {advice}")
 
-    def _approved(self, plan: Plan, key: bytes) -> dict[str, str]:
+    def _approved(self, plan: Plan, key: bytes) -> dict[str, Any]:
         """How it was approved, for the journal, {} where it was not."""
         path = self.options.approval or self.store.approval
         found = approval.read(path, plan, key, time.time())
@@ -292,7 +298,7 @@ class Deployment:
             return {}
         if reason := self._already_used_reason(found, key):
             raise PlanProblem(f"the approval {path} {reason}: approve the plan again")
-        return {"by": f"{path.name} of {found.by}", "approval": found.seal}
+        return {"by": f"{path.name} of {found.by}", "approval": found.seal, "until": found.expires_at}
 
     def _already_used_reason(self, found: approval.Approval, key: bytes) -> str:
         """Why it counts as used, "" where nothing was changed by it: no clock is believed where its seal is noted."""
@@ -376,14 +382,15 @@ class Deployment:
             self.reporter.update(f"{max(remaining, 0):.0f} s to go" if remaining > 0 else "")
 
     def _driver(self, lock: int, revision: str = "") -> Driver:
+        revision = revision or self._requested_revision()
         context = DriverContext(
             self.settings, self.configuration.root, self.options.unit, self.configuration.project.pass_environment,
-            ProgramRunner(self.configuration.root, lock), self.environment, self.cluster,
+            ProgramRunner(self.configuration.root, lock), self.environment, self.cluster, revision,
         )  # fmt: skip
         driver = create_driver(context)
         if self.settings.migrations is None:
             return driver
-        return MigratingDriver(driver, context, self.settings.migrations, revision or self._requested_revision())
+        return MigratingDriver(driver, context, self.settings.migrations, revision)
 
     def _requested_revision(self) -> str:
         """The revision that is asked for; raises PlanProblem (2)."""
@@ -431,6 +438,18 @@ class Deployment:
             comparison_lines = power_lines(self.settings.analysis, plan.comparison_count)
         self._shown_plan = plan, comparison_lines
         self.reporter.message("\n".join(presentation.plan_lines(plan, comparison_lines)))
+        if plan.comparison_count and self.settings.analysis.metrics is not None:
+            self._refuse_unknown_errors(plan)
+
+    def _refuse_unknown_errors(self, plan: Plan) -> None:
+        """Before anything is touched; what else cannot be asked now is for the comparison itself."""
+        from pytest_prodcheck.records import EvidenceProblem
+
+        try:
+            self._metrics(plan).refuse_unknown_errors()
+        except EvidenceProblem as error:
+            if error.problem.kind == "empty":
+                raise PlanProblem(str(error.problem), CANNOT_TELL) from None
 
 
 @contextmanager

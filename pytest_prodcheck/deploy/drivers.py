@@ -43,7 +43,7 @@ class Driver(Protocol):
 class DriverContext:
     """What a driver is made from. passed: names of environment variables that programs may see beside the usual.
 
-    cluster: of the driver `kubernetes`.
+    cluster: of the driver `kubernetes`. revision: which is deployed.
     """
 
     settings: Deploy
@@ -53,6 +53,7 @@ class DriverContext:
     runner: ProgramRunner
     environment: Environment | None = None
     cluster: ClusterClient | None = None
+    revision: str = ""
 
 
 def observe_with_migrations(driver: Driver) -> ObservedState:

@@ -44,6 +44,7 @@ class KubernetesDriver:
         self._settings, self._slots, self._cluster = context.settings.kubernetes, context.settings.slots, cluster
         self._names = {slot: deployment_of(context.environment, slot) for slot in self._slots}
         self._image = self._settings.image.replace("{unit}", context.unit)
+        self._has_digests = "@" in self._image + context.revision
         self._traffic: Traffic = InPlaceTraffic(self._slots)
         if self._settings.route is not None:
             backends = {slot: self._settings.backends.get(slot, self._names[slot]) for slot in self._slots}
@@ -104,6 +105,8 @@ class KubernetesDriver:
         for kind in _CONTAINERS:
             for each in rows(found, "spec", "template", "spec", kind):
                 image = str(each.get("image", ""))
+                if not self._has_digests:  # webhooks that verify images add the digest that a tag stands for
+                    image = image.partition("@")[0]
                 if len(image) > len(head + tail) and image.startswith(head) and image.endswith(tail):
                     yield kind, str(each.get("name")), image[len(head) : len(image) - len(tail)]
 

@@ -59,11 +59,13 @@ class ServiceSelectorTraffic:
     def observe(self, deployments: Mapping[str, Object]) -> tuple[Shares, str]:
         """By the selector."""
         selector = table(self._cluster.get(self._path), "spec", "selector")
-        found = self._selected_slots(selector, deployments)
+        found = _selected_slots(selector, deployments)
         shares = tuple((slot, 100 if found == [slot] else 0) for slot in self._slots)
         whom = "the pods of both copies" if found else "the pods of no copy"
         told = f"the Service {self._name} selects {whom}: {label_selector(selector) or 'no selector'}"
-        return shares, "" if len(found) == 1 else told
+        if len(found) == 1:
+            told = _stranger(self._cluster, self._name, selector, deployments[found[0]])
+        return shares, told
 
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
         """Gives the selector the labels of the other slot's pods, also those by which copies differ, if it has none."""
@@ -76,14 +78,14 @@ class ServiceSelectorTraffic:
 
         def patch(found: Object) -> Any:
             selector = table(found, "spec", "selector")
-            before = self._selected_slots(selector, deployments)
+            before = _selected_slots(selector, deployments)
             if before == [live]:
                 return None
             missing = [key for key in selector if key not in labels]
             if missing and len(before) == 1:
                 raise DriverProblem(f"the pods of {live} have no label {missing[0]}, which {self._name} selects by")
             desired = {key: labels[key] for key in selector if key in labels}
-            if self._selected_slots(desired, deployments) != [live]:
+            if _selected_slots(desired, deployments) != [live]:
                 others = [_pod_labels(each) for slot, each in deployments.items() if slot != live]
                 own = table(deployments[live], "spec", "selector", "matchLabels")
                 desired |= {key: value for key, value in own.items() if any(each.get(key) != value for each in others)}
@@ -96,11 +98,6 @@ class ServiceSelectorTraffic:
             f"{self._name} still has endpoints of other copies",
         )
         time.sleep(self._settings.drain)
-
-    def _selected_slots(self, selector: Mapping[str, Any], deployments: Mapping[str, Object]) -> list[str]:
-        """The slots whose pods it selects."""
-        labels = {slot: _pod_labels(each) for slot, each in deployments.items()}
-        return [slot for slot in self._slots if selector and fits({"matchLabels": selector}, labels[slot])]
 
     def _serves_only(self, labels: Mapping[str, str]) -> bool:
         """Whether all endpoints are pods with these labels, and there are some."""
@@ -137,7 +134,8 @@ class RouteWeightsTraffic:
         odd = next((each for each in self._weights_by_rule(found) if not _is_whole(each)), None)
         if odd is not None:
             problem = f"the weights {odd} of the HTTPRoute {self._name} are not whole percentages"
-        return shares[0], problem or self._foreign_backend_problem(found) or self._rejection(found)
+        problem = problem or self._foreign_backend_problem(found) or self._rejection(found)
+        return shares[0], problem or self._mixed_backend_problem(deployments)
 
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
         """Writes the weights of our own backends, and waits until each gateway took them."""
@@ -208,6 +206,19 @@ class RouteWeightsTraffic:
                 return f"rule {rule + 1} of the HTTPRoute {self._name} also sends traffic to other backends"
         return ""
 
+    def _mixed_backend_problem(self, deployments: Mapping[str, Object]) -> str:
+        """Why a backend is not the pods of its own copy alone, "" where each is: weights would share otherwise."""
+        for slot, name in self._backends.items():
+            service = self._cluster.get(self._cluster.path("v1", "services", name))
+            selector = table(service, "spec", "selector")
+            if (found := _selected_slots(selector, deployments)) != [slot]:
+                whom = ", ".join(found) or "no copy"
+                labels = label_selector(selector) or "no selector"
+                return f"the Service {name}, the backend of {slot}, selects the pods of {whom}: {labels}"
+            if told := _stranger(self._cluster, name, selector, deployments[slot]):
+                return told
+        return ""
+
     def _rejection(self, route: Object) -> str:
         """Why a gateway does not route so, "" where none says so."""
         newest = int(table(route, "metadata").get("generation") or 0)
@@ -239,6 +250,24 @@ def _is_whole(weights: Mapping[str, int]) -> bool:
     """Whether they are whole percents, or as near as even shares come."""
     total = sum(weights.values())
     return _is_even(weights) or not any(100 * weight % total for weight in weights.values())
+
+
+def _selected_slots(selector: Mapping[str, Any], deployments: Mapping[str, Object]) -> list[str]:
+    """The slots whose pods a Service selects."""
+    selects = {"matchLabels": selector}
+    return [slot for slot, each in deployments.items() if selector and fits(selects, _pod_labels(each))]
+
+
+def _stranger(cluster: ClusterClient, service: str, selector: Mapping[str, Any], deployment: Object) -> str:
+    """Why a Service has traffic go to pods of others as well, "" where it does not."""
+    name = table(deployment, "metadata").get("name")
+    for pod in cluster.items(cluster.path("v1", "pods"), labelSelector=label_selector(selector)):
+        owner = f"{name}-{labels_of(pod).get('pod-template-hash')}"
+        mine = any(each.get("name") == owner for each in rows(pod, "metadata", "ownerReferences"))
+        if not mine and conditions(pod).get("Ready", {}).get("status") == "True":
+            stranger = table(pod, "metadata").get("name")
+            return f"the Service {service} selects the pod {stranger} too, which is none of {name}"
+    return ""
 
 
 def _pod_labels(deployment: Object) -> dict[str, str]:

@@ -27,6 +27,7 @@ LEASE_SECONDS = 15  # that it lasts without being renewed
 _SLOW_ANSWER = 3.0  # seconds from which an API server counts as one that was away
 _RELEASE_TIMEOUT = 3.0  # seconds that each part of giving it back may take
 _MAX_ATTEMPTS = 5  # of a renewal, where somebody changes something else of it
+_NEVER = (0.0, 0.0)
 _POLL_INTERVAL = 0.5  # seconds between two looks at a Lease of somebody else
 
 
@@ -42,20 +43,20 @@ class Lease:
         self._path = cluster.path(GROUP, "leases", name)
         self._identity = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._version, self._valid_until = "", 0.0
+        self._version, self._valid_until = "", _NEVER
 
     def acquire(self) -> None:
         """Raises Taken where another deployer renews it, DriverProblem where nobody can tell."""
         seen, since = "", time.monotonic()
         while True:
-            began = time.monotonic()
+            asked = time.monotonic()
             found = self._cluster.find(self._path)
-            if time.monotonic() - began > _SLOW_ANSWER:  # nobody could renew it meanwhile
+            if time.monotonic() - asked > _SLOW_ANSWER:  # nobody could renew it meanwhile
                 seen, since = "", time.monotonic()
             if found is None:
                 metadata = {"name": self._name, "namespace": self._cluster.namespace}
                 body = {"apiVersion": GROUP, "kind": "Lease", "metadata": metadata, "spec": self._held_spec()}
-                began = time.monotonic()
+                began = _clocks()
                 status, answer = self._cluster.create(self._cluster.path(GROUP, "leases"), body, fenced=False)
                 if status != CONFLICT:
                     return self._start_renewing(answer, began)
@@ -67,7 +68,7 @@ class Lease:
             seen = resource_version(found)
             lasts = float(spec.get("leaseDurationSeconds") or self._seconds)
             if free or time.monotonic() - since > lasts:
-                began = time.monotonic()
+                began = _clocks()
                 status, answer = self._write(self._held_spec(), resource_version(found))
                 if status == CONFLICT:
                     seen, since = "", time.monotonic()
@@ -78,7 +79,7 @@ class Lease:
     def ensure_held(self) -> None:
         """Raises Taken unless we hold it for sure: one that was not renewed in time is renewed first."""
         with self._lock:
-            if time.monotonic() < self._valid_until:
+            if all(now < end for now, end in zip(_clocks(), self._valid_until, strict=True)):
                 return
             self._renew()
 
@@ -93,8 +94,8 @@ class Lease:
         finally:
             self._lock.release()
 
-    def _start_renewing(self, answer: Object, began: float) -> None:
-        self._version, self._valid_until = resource_version(answer), began + self._seconds * 2 / 3
+    def _start_renewing(self, answer: Object, began: tuple[float, float]) -> None:
+        self._version, self._valid_until = resource_version(answer), self._end(began)
         threading.Thread(target=self._renew_loop, daemon=True).start()
 
     def _renew_loop(self) -> None:
@@ -104,17 +105,17 @@ class Lease:
                     if not self._stopped.is_set():
                         self._renew()
             except LeaseTaken:
-                self._valid_until = 0.0  # the next `check` looks, and says so
+                self._valid_until = _NEVER  # the next `check` looks, and says so
                 return
             except DriverProblem:
                 continue
 
     def _renew(self) -> None:
         for _ in range(_MAX_ATTEMPTS):
-            began = time.monotonic()
+            began = _clocks()
             status, answer = self._write(self._held_spec(), self._version)
             if status != CONFLICT:
-                self._version, self._valid_until = resource_version(answer), began + self._seconds * 2 / 3
+                self._version, self._valid_until = resource_version(answer), self._end(began)
                 return
             found = self._cluster.get(self._path)
             if table(found, "spec").get("holderIdentity") != self._identity:
@@ -123,6 +124,10 @@ class Lease:
         raise DriverProblem(
             f"the Lease {self._name} was changed by other clients {_MAX_ATTEMPTS} times in a row, so it was not renewed"
         )
+
+    def _end(self, began: tuple[float, float]) -> tuple[float, float]:
+        """Until when it is held for sure, by each clock."""
+        return began[0] + self._seconds * 2 / 3, began[1] + self._seconds * 2 / 3
 
     def _write(self, spec: Object, read_version: str, timeout: float | None = None) -> tuple[int, Object]:
         body = {"metadata": {"resourceVersion": read_version}, "spec": spec}
@@ -135,6 +140,11 @@ class Lease:
     def _held_spec(self) -> Object:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {"holderIdentity": self._identity, "leaseDurationSeconds": self._seconds, "renewTime": now}
+
+
+def _clocks() -> tuple[float, float]:
+    """One stands still while the machine sleeps, the other may be set: what is over by either is over."""
+    return time.monotonic(), time.time()
 
 
 def holder(found: Object | None, now: float) -> str:

@@ -184,7 +184,7 @@ class ControlPlane:
 
 _GROUPS = {"rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding")}
 _NO_NAMESPACE = ("Node", "Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume",
-                 "RuntimeClass", "PriorityClass")  # fmt: skip
+                 "RuntimeClass", "PriorityClass", "MutatingWebhookConfiguration")  # fmt: skip
 _PLURALS = {"Ingress": "ingresses", "StorageClass": "storageclasses", "Endpoints": "endpoints",
             "NetworkPolicy": "networkpolicies", "RuntimeClass": "runtimeclasses",
             "PriorityClass": "priorityclasses"}  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +17,10 @@ Object = dict[str, Any]
 
 
 class Webhook(ThreadingHTTPServer):
-    """verdict: the `status` of a refusal, None to take what comes; asked: the requests that came."""
+    """verdict: the `status` of a refusal, None to take what comes; asked: the requests that came.
+
+    patch: what is changed of a request, as JSON patch; for a MutatingWebhookConfiguration.
+    """
 
     daemon_threads = True
 
@@ -25,6 +28,7 @@ class Webhook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.verdict: Object | None = None
         self.asked: list[Object] = []
+        self.patch: Callable[[Object], list[Object]] | None = None
         certificate, key = folder / "webhook.crt", folder / "webhook.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
@@ -58,6 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer: Object = {"uid": review["request"]["uid"], "allowed": self.server.verdict is None}
         if self.server.verdict is not None:
             answer["status"] = self.server.verdict
+        if self.server.patch is not None:
+            changes = json.dumps(self.server.patch(review["request"])).encode()
+            answer |= {"patchType": "JSONPatch", "patch": base64.b64encode(changes).decode()}
         content = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

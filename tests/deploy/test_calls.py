@@ -78,6 +78,21 @@ def test_an_approval_is_for_once(here: Here) -> None:
     assert here.call("--revision", NEW) == 0
 
 
+def test_an_approval_that_has_expired_is_not_gone_on_with_unless_something_was_changed(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ask, code in ((1, 22), (3, 0)):
+        assert here.call("--revision", NEW, "--approve", "--for", "1h") == 0
+        here.at_ask(ask, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert here.call("--revision", NEW) == (3 if ask == 1 else 21)
+        with monkeypatch.context() as patch:
+            later = time.time() + 3601
+            patch.setattr("pytest_prodcheck.deploy.deployment.time.time", lambda later=later: later)
+            assert here.call("--resume") == code
+        assert ("not approved any more" in capsys.readouterr().out) == (code == 22)
+    assert here.call("--undo") == 20
+
+
 def test_an_approval_that_was_used_stays_so_whatever_the_clock_says(
     here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
-from pytest_prodcheck.deploy.plan import ObservedState, Plan
+from pytest_prodcheck.deploy.plan import ObservedState, Plan, PlanProblem
 from pytest_prodcheck.deploy.strategies import make_plan
 from tests.deploy.model import Quiet
 from tests.monitoring import servers
@@ -100,6 +100,33 @@ def test_what_comes_in_the_middle_of_a_look(
     found = comparing.compare("green", "blue", 0)
     numbers.heal()
     assert (found.code, told in found.text) == (code, True), found
+
+
+NEVER_COUNTED = {
+    'status=~"5.."': "no series of http_requests_total has the labels",
+    'code=~"5..",kind!=""': "no series of http_requests_total has the labels",
+    'revision="{revision}",rev="1"': "no series of http_requests_total has the labels",
+}
+
+
+@pytest.mark.parametrize("labels", [*NEVER_COUNTED, "another name"])
+def test_errors_that_would_never_be_counted_are_no_zero(labels: str, made: Deployment, numbers: Numbers) -> None:
+    """spinnaker/spinnaker#5622, sourcegraph#40357, prometheus/prometheus#2389: nothing that matches reads as 0 %."""
+    numbers.heal()
+    declared = made.settings.analysis.metrics
+    assert declared is not None
+    errors = declared.errors.replace('code=~"5.."', labels)
+    if labels == "another name":
+        errors = declared.errors.replace("http_requests_total", "http_request_errors_total")
+    analysis = made.settings.analysis.model_copy(update={"metrics": declared.model_copy(update={"errors": errors})})
+    made.settings = made.settings.model_copy(update={"analysis": analysis})
+    plan = plan_of(made, "failing-steadily", "steady")
+    found = made._metrics(plan).compare("green", "blue", 0)
+    told = NEVER_COUNTED.get(labels, "no series of http_request_errors_total in the last 10s")
+    assert (found.code, told in found.text) == (3, True), found
+    with pytest.raises(PlanProblem, match="no error would be counted") as error:
+        made._show_plan(plan)
+    assert error.value.code == 3
 
 
 def test_what_came_before_a_look_is_no_part_of_it(made: Deployment, numbers: Numbers) -> None:

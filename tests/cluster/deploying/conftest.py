@@ -20,6 +20,7 @@ from tests.cluster.deploying.site import (
     SPACE,
     Gateway,
     Site,
+    backend,
     bound,
     deployment,
     pods,
@@ -69,7 +70,7 @@ def site(plane: ControlPlane, gateway: Gateway, tmp_path: Path, monkeypatch: pyt
         assert plane.ask("PATCH", path, remove, "application/json-patch+json")[0] == 200
     plane.delete(ROUTE)
     plane.delete(SERVICE)
-    plane.apply(route(), service())
+    plane.apply(route(), service(), backend("blue"), backend("green"))
     gateway.refuses = ""
     (tmp_path / "deployer.kubeconfig").write_bytes(plane.kubeconfig("deployer", NOBODY).read_bytes())
     made = Site(plane, tmp_path, Quiet())

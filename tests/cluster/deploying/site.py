@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,14 @@ def service() -> Object:
     return {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop", "namespace": SPACE},
         "spec": {"selector": {"app": "shop", "slot": "blue"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }  # fmt: skip
+
+
+def backend(slot: str) -> Object:
+    """The Service that is a copy's backend in the route."""
+    return {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"shop-{slot}", "namespace": SPACE},
+        "spec": {"selector": {"app": "shop", "slot": slot}, "ports": [{"port": 80, "targetPort": 8080}]},
     }  # fmt: skip
 
 
@@ -215,12 +224,14 @@ class Site:
         """Applies a role and waits until it holds."""
         self.plane.apply(*items)
         rules = next(each["rules"] for each in items if each["kind"] == "Role")
-        allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
         cluster = self.cluster()
         for verb, resource, path in (
-            ("delete", "configmaps", f"{JOURNALS}/none"), ("get", "services", SERVICE), ("get", "httproutes", ROUTE),
+            ("delete", "configmaps", f"{JOURNALS}/none"), ("get", "services", SERVICE),
+            ("get", "services", f"{SERVICE}-green"), ("get", "httproutes", ROUTE),
         ):  # fmt: skip
-            wanted = (resource, verb) in allowed
+            name = path.rpartition("/")[2]
+            named = [each for each in rules if name in each.get("resourceNames", [name])]
+            wanted = any(resource in each["resources"] and verb in each["verbs"] for each in named)
             wait_for(lambda: (cluster.request(verb.upper(), path)[0] != 403) is wanted)  # noqa: B023
 
     def versions(self) -> dict[str, str]:
@@ -228,6 +239,34 @@ class Site:
         found = [self.plane.get(path) for path in paths]
         return {path: each["metadata"].get("generation") or json.dumps(each.get("items", each.get("spec")))
                 for path, each in zip(paths, found, strict=True)}  # fmt: skip
+
+
+_CONTROLLERS = ("kube-controller-manager", "kwok")
+
+
+@contextmanager
+def untouched(site: Site) -> Iterator[None]:
+    """No object of the namespace and no file was written: by versions, and by who manages which fields.
+
+    Of what controllers and the gateway write all the time, their own fields and the status are left out.
+    """
+    kinds = [APPS, APPS.replace("deployments", "replicasets"), ROUTE.rpartition("/")[0]]
+
+    def all_of_it() -> list[object]:
+        still = [SERVICE.rpartition("/")[0], QUOTA.rpartition("/")[0], LEASES, JOURNALS]
+        listed = [each["metadata"] for path in still for each in site.plane.get(path)["items"]]
+        versions = [(each["name"], each["resourceVersion"], each.get("managedFields")) for each in listed]
+        moving = [each["metadata"] for path in kinds for each in site.plane.get(path)["items"]]
+        managed = [(each["name"], each["generation"], [
+            field for field in each["managedFields"]
+            if field.get("subresource") != "status" and field["manager"] not in _CONTROLLERS
+        ]) for each in moving]  # fmt: skip
+        files = sorted((str(path), path.stat().st_mtime_ns) for path in site.folder.rglob("*"))
+        return [versions, managed, files]
+
+    before = all_of_it()
+    yield
+    assert all_of_it() == before
 
 
 def pods(plane: ControlPlane) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.deploy import lease as lease_module
 from pytest_prodcheck.deploy.cluster_journal import ClusterJournal, ClusterStore
 from pytest_prodcheck.deploy.deployer import plan_entry
-from pytest_prodcheck.deploy.deployment import Deployment
+from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
 from pytest_prodcheck.deploy.journal import DeploymentInProgress, JournalDamaged
 from pytest_prodcheck.deploy.lease import Lease, LeaseTaken
 from pytest_prodcheck.deploy.plan import PlanProblem
@@ -26,7 +28,7 @@ from tests.cluster.deploying.site import (
     weights,
 )
 from tests.cluster.front import Front
-from tests.deploy.model import Killed
+from tests.deploy.model import Killed, Quiet
 
 
 @pytest.mark.parametrize("verb", ["resume", "undo"])
@@ -63,7 +65,7 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
             taken = {"spec": {"holderIdentity": "another", "leaseDurationSeconds": 60}}
             site.plane.patch(f"{LEASES}/{lease['metadata']['name']}", taken)
             lease_of_first = first[0].store._lease  # type: ignore[attr-defined]
-            wait_for(lambda: lease_of_first._valid_until == 0.0)  # until it has looked at its Lease
+            wait_for(lambda: lease_of_first._valid_until == (0.0, 0.0))  # until it has looked at its Lease
             generation = site.plane.get(ROUTE)["metadata"]["generation"]
             codes.append(generation)
 
@@ -90,7 +92,7 @@ def test_a_lease_is_taken_only_when_nobody_renews_it(site: Site) -> None:
 
 
 def test_a_journal_that_somebody_else_writes(site: Site) -> None:
-    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 20)
+    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 20, ["shop-blue"])
     key = store.key()
     assert key is not None
     journal = store.new(key)
@@ -109,7 +111,7 @@ def test_a_journal_that_somebody_else_writes(site: Site) -> None:
 
 
 def test_old_journals_are_removed_but_none_that_has_not_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 2)
+    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 2, ["shop-blue"])
     key = store.key()
     assert key is not None
     plan = make_plan(
@@ -167,3 +169,32 @@ def test_a_lease_is_not_given_back_for_minutes(site: Site, fronted: Front) -> No
     began = time.monotonic()
     lease.release()
     assert time.monotonic() - began < 20
+
+
+def test_the_same_copies_under_another_name_are_locked_too(site: Site, tmp_path: Path) -> None:
+    """Another checkout calls the environment by another name: one route, one lock."""
+    site.made("r2", "route")
+    other = tmp_path / "other"
+    other.mkdir()
+    text = (site.folder / "prodcheck.toml").read_text().replace("environments.production", "environments.live")
+    (other / "prodcheck.toml").write_text(text)
+    shutil.copy(site.folder / "deployer.kubeconfig", other)
+    with site.made().store.locked(), pytest.raises(DeploymentInProgress):
+        Deployment(DeployOptions("live", revision="r2"), other, Quiet()).deploy("a test", None, "")
+
+
+@pytest.mark.parametrize("clock", [0, 1])
+def test_a_lease_of_a_machine_that_slept_is_renewed_before_anything_is_done(
+    clock: int, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monotonic clock stands still meanwhile (clock_gettime(2)), and nobody renewed it. The clocks are played."""
+    site.made("r2", "route")
+    lease = Lease(site.cluster(), "sleeps")
+    lease.acquire()
+    lease._stopped.set()  # asleep: its thread renews nothing
+    site.plane.patch(f"{LEASES}/sleeps", {"spec": {"holderIdentity": "another"}})
+    lease.ensure_held()  # no clock says that it is over
+    slept = tuple(each + (60 if number == clock else 0) for number, each in enumerate(lease_module._clocks()))
+    monkeypatch.setattr(lease_module, "_clocks", lambda: slept)
+    with pytest.raises(LeaseTaken):
+        lease.ensure_held()
