@@ -124,6 +124,7 @@ class Workload:
     completed_at: float | None = None  # when a Deployment's newest version was whole, epoch seconds; None: it is not
     stuck: str = ""  # why its rollout does not go on (ProgressDeadlineExceeded), "" where it does
     asleep: str = ""  # who scaled it to zero on purpose, "" where nobody did or it is not at zero
+    leaving: bool = False  # it is being deleted
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Node:
 
     name: str
     ready: bool
-    pressures: tuple[str, ...]  # MemoryPressure, DiskPressure, PIDPressure, NetworkUnavailable
+    pressures: tuple[str, ...]  # MemoryPressure, DiskPressure, …, and what a problem detector found
     cordoned: bool
     cpu: float = 0.0  # cores that pods may ask for in all
     memory: int = 0  # bytes
@@ -223,6 +224,8 @@ class Volume:
     waits: bool  # its class binds with the first pod, and no pod asks for it yet
     storage_class: str
     why: str = ""  # what its newest event says, of one that is not bound
+    leaving: bool = False  # it is being deleted: pods that use it now hold it back
+    growing: str = ""  # what its condition says, of one whose larger size is not there yet
 
 
 @dataclass(frozen=True)
@@ -271,6 +274,7 @@ class KubernetesIngress:
     services: tuple[tuple[str, int], ...]  # "shop, port http" -> ready endpoints, of those with a selector
     asleep: tuple[str, ...] = ()  # services whose workloads are all scaled to zero, or whose pods have done their work
     why: tuple[tuple[str, str], ...] = ()  # service -> why a port of it has no ready endpoint
+    without_address: tuple[tuple[str, str], ...] = ()  # service of type LoadBalancer -> what an event warns of
 
 
 @dataclass(frozen=True)

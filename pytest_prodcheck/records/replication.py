@@ -101,6 +101,8 @@ class Lag:
     looks: int
     seconds: float | None  # 0 where all that was received is replayed; None where nobody can tell
     bytes: int | None  # written by the primary and not replayed; None without a primary to compare with
+    # recovery_min_apply_delay in seconds: it is so late on purpose. `seconds` counts beside it, `bytes` until received
+    meant: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,10 @@ class RedisNode:
     save_ok: bool = True  # rdb_last_bgsave_status
     save_age: float = 0.0  # seconds since the last good save
     changes_unsaved: int = 0
+    saving: float | None = None  # seconds that the snapshot under way has taken so far; None: none is
+    save_took: float = 0.0  # seconds that the last one took
+    rewriting: float | None = None  # the same of the append-only file's rewrite
+    rewrite_took: float = 0.0
     aof: bool = False
     aof_ok: bool = True  # aof_last_write_status and aof_last_bgrewrite_status
     persistence_known: bool = True  # False: CONFIG may not be read, `saves` was derived from INFO alone

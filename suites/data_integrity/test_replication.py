@@ -150,6 +150,9 @@ def test_the_standbys_are_close_in_time(postgres_replication: Replication, limit
         said = f"{lag.looks} looks" + (f", {node.conflicts} queries cancelled by replay" if node.conflicts else "")
         judge("replay runs", not node.paused, of=lag.address, reason="replay is paused")
         judge("delay", lag.seconds, at_most=limit, unit="s", of=lag.address, reason=said)
+        if lag.meant:
+            judge("applies changes at once", False, of=lag.address, warn_only=True,
+                  reason=f"recovery_min_apply_delay is {lag.meant:g} s, the delay is counted beside it")  # fmt: skip
 
 
 @check(
@@ -159,7 +162,8 @@ def test_the_standbys_are_close_in_time(postgres_replication: Replication, limit
 def test_the_standbys_are_close_in_bytes(postgres_replication: Replication, limit: Limit) -> None:
     """How much WAL the primary has written that a standby has not replayed."""
     for lag in postgres_replication.lags:
-        judge("written but not replayed", lag.bytes, at_most=limit, unit="B", of=lag.address)
+        what = "written but not received" if lag.meant else "written but not replayed"
+        judge(what, lag.bytes, at_most=limit, unit="B", of=lag.address)
 
 
 @check("data_integrity.replication.content", severity="critical", runbook="replication-content")

@@ -149,12 +149,17 @@ def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> N
 
 @check("pre_deploy.kubernetes.volumes", severity="high", runbook="kubernetes-volumes")
 def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
-    """Every PersistentVolumeClaim is bound, but for those that nobody uses yet."""
+    """Every PersistentVolumeClaim is bound, but for those that nobody uses yet; none is being deleted."""
     judge("claims", len(kubernetes_volumes.claims), at_least=0)
     for each in kubernetes_volumes.claims:
         waits = each.phase == "Pending" and each.waits
         told = f"it is {each.phase}{each.why and ': '}{each.why}"
         judge("is bound", each.phase == "Bound" or waits, of=each.name, reason=told)
+        if each.leaving:
+            judge("stays", False, of=each.name,
+                  reason="it is being deleted: its data goes with the last pod that uses it")  # fmt: skip
+        if each.growing:
+            judge("has the size that it asks for", False, of=each.name, warn_only=True, reason=each.growing)
 
 
 @check("pre_deploy.kubernetes.disruption", severity="low", runbook="kubernetes-disruption")
@@ -168,7 +173,7 @@ def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> Non
 
 @check("pre_deploy.kubernetes.ingress", severity="critical", runbook="kubernetes-ingress")
 def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
-    """Every Ingress has an address, and every port behind it, and of services with a selector, ready endpoints."""
+    """Ingresses and load balancers have addresses; every port behind, and of services with a selector, endpoints."""
     found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
     judge("ingresses and services", len(found), at_least=1)
     reasons = dict(kubernetes_ingress.why)  # each is told once, where its service is judged first
@@ -180,6 +185,9 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
             told = reasons.pop(backend.rpartition(":")[0], "") if ready == 0 else ""
             judge("backend is ready", ready > 0, of=f"{ingress.name} -> {backend}",
                   reason=f"{why}{told and ': '}{told}")  # fmt: skip
+    for name, told in kubernetes_ingress.without_address:
+        judge("has an address", False, of=f"service {name}", warn_only=not told,
+              reason=f"no load balancer was assigned{told and ': '}{told}")  # fmt: skip
     for name, ready in kubernetes_ingress.services:
         told = reasons.pop(name.partition(", port ")[0], "") if ready == 0 else ""
         judge("ready endpoints", ready, at_least=1, of=f"service {name}", reason=told)

@@ -22,6 +22,7 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
                  reason="no such workload in the namespace"):  # fmt: skip
         return
     assert found is not None
+    judge("stays", not found.leaving, of=found.name, reason="it is being deleted")
     judge("controller has seen the newest generation", found.observed, at_least=found.generation)
     coming = _scaling_out(kubernetes_rollout, found)
     enough = max(0 if found.asleep else 1, found.replicas - coming)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import RedisCluster, RedisGroup, RedisNode, RedisWrites
 
 SLOTS = 16384  # of every Redis Cluster
+ENDLESS = Limit(warn="10m", fail="1h")  # while its child hangs, no other save begins
 NOT_EVICTABLE = Limit(warn="80%")  # with more, what may be evicted is hardly enough
 
 
@@ -114,7 +115,8 @@ def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
               at_least=redis_writes.expected_primaries, reason="; ".join(silent))  # fmt: skip
 
 
-@check("smoke.redis.persistence", severity="high", runbook="redis-persistence")
+@check("smoke.redis.persistence", severity="high", runbook="redis-persistence",
+       fixed={"duration of a save that takes ten times as long as the last one": ENDLESS})  # fmt: skip
 def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
     """The last snapshot and the append-only file are good, where persistence is on; it is on where declared."""
     nodes = _answering(redis_group)
@@ -129,5 +131,14 @@ def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
             judge("last snapshot", node.save_ok, of=node.address, reason="the last save failed")
         if node.aof:
             judge("append-only file", node.aof_ok, of=node.address, reason="the last write or rewrite failed")
+        _ends("snapshot under way", node.saving, node.save_took, node)
+        _ends("rewrite of the append-only file under way", node.rewriting, node.rewrite_took, node)
         if not node.saves and not node.aof and redis_group.persistence is None:
             judge("nothing is persisted", "by configuration", equals="by configuration", of=node.address)
+
+
+def _ends(what: str, seconds: float | None, usual: float, node: RedisNode) -> None:
+    """Whether a save that is under way may still end: one of much data takes long each time."""
+    if seconds is not None and seconds > 10 * usual:
+        judge(what, seconds, at_most=ENDLESS, unit="s", of=node.address,
+              reason=f"the last one took {usual:.0f} s; nothing else is saved until its process ends")  # fmt: skip

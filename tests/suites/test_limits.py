@@ -41,7 +41,7 @@ def compared() -> Iterator[tuple[str, str]]:
 
 # how a limit that is declared as fixed stands in the judgement
 FIXED = {
-    "TELLING_SHARE", "ADDRESS_TIME", "NOT_EVICTABLE", "SOON", "FREEZE_AGE", "ENTROPY",
+    "TELLING_SHARE", "ADDRESS_TIME", "NOT_EVICTABLE", "ENDLESS", "SOON", "FREEZE_AGE", "ENTROPY",
     "RSA if each.key == 'RSA' else EC",
     "most",  # KEPT or SEGMENTS files of the server's segment size
     "late",  # LATE intervals of the rule
@@ -57,6 +57,7 @@ def test_every_number_is_a_declared_limit_or_none() -> None:
 # numbers that a yes-or-no judgement compares with: what its check declares as fixed, or why that is no limit
 IN_CONDITIONS = {
     "PENDING": "time pending", "OVERDUE": "time past the grace period",
+    "10 * usual": "takes ten times as long as the last one",
     "RETIRED": "time since the end after which a table is out of use",
     "RECENT": "period in which", "STARTING": "time that an added pod may need to start",
     "SKEW": "remaining validity of a stapled OCSP answer", "EXPONENT": "usual RSA exponent",

@@ -66,9 +66,10 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
         name: endpoint_reason(services[name], bool(behind.all.get(name)), context, deadline)
         for name, ports in counted.items() if not all(ready for _, ready in ports)
     } | dict.fromkeys(asleep, ASLEEP)  # fmt: skip
+    unreached = [name for name, each in services.items() if _lacks_address(each)]
     return KubernetesIngress(
         tuple(ingresses), tuple(pair for ports in counted.values() for pair in ports), tuple(asleep),
-        tuple(reasons.items()),
+        tuple(reasons.items()), tuple((name, latest_warning("Service", name, context, deadline)) for name in unreached),
     )  # fmt: skip
 
 
@@ -94,6 +95,13 @@ def _endpoint_identity(endpoint: Object) -> list[str]:
     """Whom it leads to, once for both families of addresses."""
     uid = table(endpoint, "targetRef").get("uid")
     return [str(uid)] if uid else [str(each) for each in endpoint.get("addresses") or ()]
+
+
+def _lacks_address(service: Object) -> bool:
+    """Whether it waits for a load balancer of its own."""
+    told = table(service, "spec")
+    balanced = told.get("type") == "LoadBalancer" and not told.get("externalIPs")
+    return balanced and not rows(service, "status", "loadBalancer", "ingress")
 
 
 def _external(service: Object) -> bool:

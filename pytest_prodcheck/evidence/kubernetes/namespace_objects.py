@@ -8,13 +8,16 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
-from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.kubernetes import KubernetesVolumes, StorageClasses, Volume
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+# conditions of a claim whose volume is not as large as it asks for
+_RESIZES = ("FileSystemResizePending", "ControllerResizeError", "NodeResizeError")
 # parameters of storage classes that say whether volumes are encrypted: AWS EBS, Longhorn, GCE PD, Azure Disk
 _ENCRYPTED = ("encrypted", "kmsKeyId", "disk-encryption-kms-key", "diskEncryptionSetID")
 
@@ -45,10 +48,19 @@ def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> Kub
                 name_of(each) not in used,
                 str(table(each, "spec").get("storageClassName") or ""),
                 latest_warning("PersistentVolumeClaim", name_of(each), context, deadline) if _is_unbound(each) else "",
+                "deletionTimestamp" in table(each, "metadata"),
+                _growing(each),
             )
             for each in claims
         )
     )
+
+
+def _growing(claim: Object) -> str:
+    """What keeps a claim from the larger size that it asks for, "" for nothing."""
+    told = [each for each in rows(claim, "status", "conditions") if each.get("type") in _RESIZES]
+    return "; ".join(plain(f"{each.get('type')} {each.get('message') or ''}".strip(), 200) for each in told
+                     if each.get("status") == "True")  # fmt: skip
 
 
 def _is_unbound(claim: Object) -> bool:

@@ -18,7 +18,14 @@ from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
-PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+PRESSURES = (
+    "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable",
+    # of node-problem-detector and of AKS, which leave a node Ready
+    "KernelDeadlock", "ReadonlyFilesystem", "XfsShutdown", "CorruptDockerOverlay2", "FrequentKubeletRestart",
+    "FrequentDockerRestart", "FrequentContainerdRestart", "FrequentUnregisterNetDevice", "KubeletUnhealthy",
+    "ContainerRuntimeUnhealthy", "CperHardwareErrorFatal", "FilesystemCorruptionProblem", "KubeletProblem",
+    "ContainerRuntimeProblem",
+)  # fmt: skip
 _PLAIN = ("cpu", "memory", "pods")
 _NEVER_BEGAN = ("StartError", "ContainerCannotRun")
 _POD_LABELS = ("pod-template-hash", "controller-revision-hash")
@@ -169,6 +176,7 @@ def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workloa
         completed_at=epoch_seconds(going["lastUpdateTime"]) if done else None,
         stuck=str(going.get("message") or going.get("reason")) if stuck else "",
         asleep=asleep,
+        leaving="deletionTimestamp" in metadata,
     )
 
 

@@ -35,6 +35,9 @@ select json_build_object(
   'received', case when recovering then (pg_last_wal_receive_lsn() - '0/0')::bigint end,
   'replay_age', case when recovering then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
   'idle', recovering and {REPLAY_WAITS},
+  'meant', (select setting::bigint / 1000.0 from pg_settings where name = 'recovery_min_apply_delay'),
+  'held', recovering and exists (select from pg_stat_activity
+                                 where backend_type = 'startup' and wait_event = 'RecoveryApplyDelay'),
   'paused', case when recovering then pg_is_wal_replay_paused() else false end,
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
@@ -55,6 +58,8 @@ class _NodeSample:
     received: int | None = None
     replay_age: float | None = None
     idle: bool = False  # replay waits for more to be received
+    meant: float = 0.0  # recovery_min_apply_delay, in seconds
+    held: bool = False  # replay waits for that long
     waits: frozenset[str] | None = frozenset()  # sessions, with their statements, that wait for a standby
 
 
@@ -147,7 +152,7 @@ def _read(address: str, told: dict[str, Any]) -> _NodeSample:
         received, age = told["received"], told["replay_age"]
         return _NodeSample(
             node, None if received is None else int(received), None if age is None else float(age), bool(told["idle"]),
-            waits,
+            float(told["meant"] or 0), bool(told["held"]), waits,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise EvidenceProblem(Problem("protocol", f"{address}: what it told of replication is odd")) from None
@@ -157,27 +162,31 @@ def _lags(looks: list[_NodeSample], count: int) -> list[Lag]:
     """Every standby's lag at one look."""
     primaries = [each.node for each in looks if each.node.problem is None and not each.node.recovering]
     written = primaries[0].position if len(primaries) == 1 else None
-    return [Lag(each.node.address, count, _delay(each, written), _bytes_behind(each.node, written))
+    return [Lag(each.node.address, count, _delay(each, written), _bytes_behind(each, written), each.meant)
             for each in looks if each.node.problem is None and each.node.recovering]  # fmt: skip
 
 
 def _delay(look: _NodeSample, written: int | None) -> float | None:
     """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction.
 
-    Replay that waits for the stream has done what it could (`REPLAY_WAITS`).
+    Replay that waits for the stream has done what it could (`REPLAY_WAITS`), and so has one that is held back by
+    `recovery_min_apply_delay`; beside it only what is later than that counts.
     """
     replayed = look.node.position
     if (
         look.idle
+        or look.held
         or (look.received is not None and replayed >= look.received)
         or (written is not None and replayed >= written)
     ):
         return 0.0
-    return None if look.replay_age is None else max(look.replay_age, 0.0)
+    return None if look.replay_age is None else max(look.replay_age - look.meant, 0.0)
 
 
-def _bytes_behind(node: ReplicationNode, written: int | None) -> int | None:
-    return None if written is None else max(written - node.position, 0)
+def _bytes_behind(look: _NodeSample, written: int | None) -> int | None:
+    """What was not replayed; of a standby that is late on purpose, what was not received."""
+    here = look.received if look.meant and look.received is not None else look.node.position
+    return None if written is None else max(written - here, 0)
 
 
 def _smaller_lag(known: Lag | None, new: Lag) -> Lag:
@@ -186,7 +195,7 @@ def _smaller_lag(known: Lag | None, new: Lag) -> Lag:
         return new
     seconds = [each for each in (known.seconds, new.seconds) if each is not None]
     behind = [each for each in (known.bytes, new.bytes) if each is not None]
-    return Lag(new.address, new.looks, min(seconds, default=None), min(behind, default=None))
+    return Lag(new.address, new.looks, min(seconds, default=None), min(behind, default=None), new.meant)
 
 
 def _worth_another(looks: list[_NodeSample], best: dict[str, Lag]) -> bool:

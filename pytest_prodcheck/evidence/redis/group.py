@@ -164,4 +164,14 @@ def _node(declared: str, where: str, fields: dict[str, str], saves: bool | None,
         aof=number("aof_enabled") != 0,
         aof_ok=fields.get("aof_last_write_status") in good and fields.get("aof_last_bgrewrite_status") in good,
         persistence_known=saves is not None,
+        saving=_duration(fields, "rdb_current_bgsave_time_sec"),
+        save_took=_duration(fields, "rdb_last_bgsave_time_sec") or 0.0,
+        rewriting=_duration(fields, "aof_current_rewrite_time_sec"),
+        rewrite_took=_duration(fields, "aof_last_rewrite_time_sec") or 0.0,
     )
+
+
+def _duration(fields: dict[str, str], name: str) -> float | None:
+    """Seconds; None for -1, which says that there is none."""
+    value = fields.get(name, "")
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 19 else None

@@ -13,10 +13,12 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.demo.runtime.waiting import until
 from pytest_prodcheck.demo.switches.backups import finish_segments
-from tests.evidence.contexts import gather
+from suites.data_integrity import test_replication as replication
+from tests.evidence.contexts import context, gather
 from tests.evidence.postgres.servers import Server, server
 from tests.evidence.postgres.test_commits import cluster, configured, failed_reasons, hangs
-from tests.evidence.stores import Stores
+from tests.evidence.stores import Stores, address_of
+from tests.judged import outcomes
 
 __all__ = ["cluster"]
 
@@ -57,6 +59,32 @@ def test_a_slot_that_a_standby_keeps(running: Stores, cluster: Cluster) -> None:
     assert set(seen) == {"slots"}
     assert "no consumer is connected" in seen["slots"]
     assert failed_reasons(running, cluster) == {}
+
+
+def test_a_standby_that_is_late_on_purpose(running: Stores, cluster: Cluster) -> None:
+    """patroni#1179, pgbackrest#1222, GitLab's copy for accidents: it applies what is an hour old, and keeps up."""
+    settings = {
+        "nodes": [address_of(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes, 1)],
+        "database": "shop", "tls": {"ca": "ca.pem"}, "password": {"file": running.known.postgres},
+        "expect": {"primaries": 1, "standbys": 1},
+    }  # fmt: skip
+    given = context(running.place, nameserver=running.nameserver, postgres={"x": settings})
+    held = "select wait_event from pg_stat_activity where backend_type = 'startup'"
+    cluster.standby.configure(recovery_min_apply_delay="1h")
+    try:
+        cluster.primary.ask("update customers set since = since where name = 'customer' returning 1")
+        until(lambda: cluster.standby.ask(held) == "RecoveryApplyDelay", "it is held back")
+        finish_segments(cluster, 60)
+        found = gather("postgres-replication", "x", given)
+    finally:
+        cluster.standby.configure(recovery_min_apply_delay=None)
+        cluster.wait_for_replay()
+    primary, standby = (each.position for each in found.nodes)
+    assert primary - standby > 50_000_000
+    assert outcomes(replication.test_the_standbys_are_close_in_bytes, found) == "passed"
+    said = outcomes(replication.test_the_standbys_are_close_in_time, found)
+    assert said.startswith("warned: ")
+    assert "recovery_min_apply_delay is 3600 s" in said
 
 
 @pytest.fixture(scope="module")

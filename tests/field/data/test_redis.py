@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from suites.smoke.test_redis import test_what_is_saved_is_saved
 from tests.evidence.contexts import context, gather
 from tests.evidence.redis.test_topologies import outcomes_of_checks, red
 from tests.evidence.redis.topologies import Server, servers, until
@@ -62,9 +64,23 @@ def test_the_append_only_file_is_not_rewritten(tmp_path: Path) -> None:
         assert "the last write or rewrite failed" in persistence(server)
 
 
-def persistence(server: Server) -> str:
-    from suites.smoke.test_redis import test_what_is_saved_is_saved
+def test_a_snapshot_that_never_ends(tmp_path: Path) -> None:
+    """KeyDB#435, #675, RedisGraph#599, valkey#2322: its process hangs, the last status is "ok"."""
+    with servers(tmp_path, ("save 900 1", "rdb-key-save-delay 60000000")) as (server,):
+        server.do("SET", "order", "7")
+        assert persistence(server) == "passed"
+        server.do("BGSAVE")
+        until(lambda: server.info("persistence")["rdb_current_bgsave_time_sec"] > 0)
+        group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
+        assert persistence(server) == "passed"  # it began a moment ago
+    (node,) = group.nodes
+    assert node.save_ok
+    for saving, usual, expected in ((900.0, 2.0, "warned"), (7200.0, 2.0, "failed"), (7200.0, 1800.0, "passed")):
+        late = replace(group, nodes=(replace(node, saving=saving, save_took=usual),))
+        assert outcomes(test_what_is_saved_is_saved, late).partition(":")[0] == expected
 
+
+def persistence(server: Server) -> str:
     group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
     return outcomes(test_what_is_saved_is_saved, group)
 

@@ -1,0 +1,119 @@
+"""Objects whose phase or Ready condition is as it should be, while something else says that they are not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes
+from pytest_prodcheck.evidence.kubernetes.ingresses import kubernetes_ingress
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import kubernetes_volumes
+from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
+from suites.pre_deploy.test_kubernetes import test_claims_are_bound as claims_are_bound
+from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
+from suites.pre_deploy.test_kubernetes import test_traffic_gets_in as traffic_gets_in
+from suites.smoke.test_kubernetes import test_the_rollout_is_done as the_rollout_is_done
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.namespaces import context_for, emptied
+from tests.judged import outcomes
+
+Object = dict[str, Any]
+SPACE, NODE = "field-looks-well", "field-looks-well"
+CORE, APPS = f"/api/v1/namespaces/{SPACE}", f"/apis/apps/v1/namespaces/{SPACE}"
+META = {"namespace": SPACE}
+SERVICE = '[environments.c.services.web]\nurl = "http://127.0.0.1:9"\nworkload = "deployment/web"\n'
+POOL = 'Failed to allocate IP for "field-looks-well/web": no available IPs'
+FULL = "Waiting for user to (re-)start a pod to finish file system resize of volume on node."
+
+
+@pytest.fixture(scope="module")
+def space(plane: ControlPlane) -> Iterator[ControlPlane]:
+    emptied(plane, SPACE)
+    yield plane
+    plane.delete(f"/api/v1/nodes/{NODE}")
+    for each in ("data", "logs"):
+        plane.patch(f"{CORE}/persistentvolumeclaims/{each}", {"metadata": {"finalizers": None}})
+    plane.patch(f"{APPS}/deployments/web", {"metadata": {"finalizers": None}})
+    plane.delete(CORE)
+
+
+@pytest.fixture
+def given(space: ControlPlane, tmp_path: Path) -> Context:
+    return context_for(tmp_path, SPACE, space, SERVICE)
+
+
+def test_a_claim_that_is_being_deleted(space: ControlPlane, given: Context) -> None:
+    """runwhen-local#226, gluster-csi-driver#62: kubectl says Terminating, its phase is Bound; its data goes."""
+    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
+    for name in ("data", "logs"):
+        space.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {
+            "name": name, "finalizers": ["test.example/held"], **META}, "spec": claim})  # fmt: skip
+        bound: Object = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+        if name == "logs":  # kubeblocks#5711, democratic-csi#558
+            bound["conditions"] = [{"type": "FileSystemResizePending", "status": "True", "message": FULL}]
+        space.patch(f"{CORE}/persistentvolumeclaims/{name}/status", {"status": bound})
+    before = outcomes(claims_are_bound, kubernetes_volumes.gather("c", given, Deadline(30)))
+    assert before.startswith("warned: ")
+    assert FULL in before
+    space.delete(f"{CORE}/persistentvolumeclaims/data")
+    fresh = context_for(given.root, SPACE, space, SERVICE)
+    found = outcomes(claims_are_bound, kubernetes_volumes.gather("c", fresh, Deadline(30)))
+    assert found.startswith("failed: ")
+    assert "data: it is being deleted: its data goes with the last pod that uses it" in found
+
+
+def test_a_read_only_node_that_is_ready(space: ControlPlane, given: Context) -> None:
+    """kubernetes#99126, #101655, node-problem-detector#1071: pods are placed there and do not start."""
+    space.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+    told = [{"type": "Ready", "status": "True"}, {"type": "ReadonlyFilesystem", "status": "False"}]
+    for status, expected in (("False", ""), ("True", f"{NODE}: ReadonlyFilesystem")):
+        told[1]["status"] = status
+        space.patch(f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": told}})
+        fresh = context_for(given.root, SPACE, space, SERVICE)
+        found = outcomes(nodes_are_ready, kubernetes_nodes.gather("c", fresh, Deadline(30)))
+        assert (expected in found) if expected else (NODE not in found)
+
+
+def test_a_load_balancer_without_an_address(space: ControlPlane, given: Context) -> None:
+    """kubernetes#23562, cloudstack#7431, hcloud-cloud-controller-manager#78: EXTERNAL-IP is <pending>."""
+    space.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", **META},
+                 "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}})  # fmt: skip
+    found = outcomes(traffic_gets_in, kubernetes_ingress.gather("c", given, Deadline(30)))
+    assert "web: no load balancer was assigned" in found
+    space.apply({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "web-allocation", **META}, "type": "Warning",
+        "reason": "AllocationFailed", "message": POOL,
+        "involvedObject": {"kind": "Service", "name": "web", "namespace": SPACE},
+        "lastTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    })  # fmt: skip
+    fresh = context_for(given.root, SPACE, space, SERVICE)
+    found = outcomes(traffic_gets_in, kubernetes_ingress.gather("c", fresh, Deadline(30)))
+    assert found.startswith("failed: ")
+    assert POOL in found
+    address = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
+    space.patch(f"{CORE}/services/web/status", address)
+    fresh = context_for(given.root, SPACE, space, SERVICE)
+    assert "load balancer" not in outcomes(traffic_gets_in, kubernetes_ingress.gather("c", fresh, Deadline(30)))
+
+
+def test_a_workload_that_is_being_deleted(space: ControlPlane, given: Context) -> None:
+    """kubernetes#115570, #77081: a finalizer holds it, and its pods run for the moment."""
+    labels = {"app": "web"}
+    pod = {"containers": [{"name": "app", "image": "registry.test/web:1"}]}
+    space.apply({"apiVersion": "apps/v1", "kind": "Deployment",
+                 "metadata": {"name": "web", "finalizers": ["test.example/held"], **META},
+                 "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+                          "template": {"metadata": {"labels": labels}, "spec": pod}}})  # fmt: skip
+    before = outcomes(the_rollout_is_done, kubernetes_rollout.gather("web", given, Deadline(30)))
+    assert "it is being deleted" not in before
+    space.delete(f"{APPS}/deployments/web")
+    fresh = context_for(given.root, SPACE, space, SERVICE)
+    found = outcomes(the_rollout_is_done, kubernetes_rollout.gather("web", fresh, Deadline(30)))
+    assert found.startswith("failed: ")
+    assert "web: it is being deleted" in found
