@@ -24,8 +24,8 @@ QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
 # Of these suites so many faults are on at once, none of which touches a check, or a server, of another one. In the soak
 # each is on alone.
 PERFORMANCE = ("performance",)  # its faults are all in the shop, and many touch other checks: memory, say, and speed
-GROUPED = (("smoke",), ("pre_deploy",), ("security",), ("data_integrity",), PERFORMANCE)
-TOGETHER = 1 if SOAK else 4
+GROUPED = (("smoke",), ("pre_deploy",), ("security",), ("security", "smoke"), ("data_integrity",), PERFORMANCE)
+TOGETHER = 1 if SOAK else 6
 # What restarts a server, or makes it wait, lets the other faults in it end: alone where all faults are in that server.
 RESTARTS: dict[tuple[str, ...], str] = {("data_integrity",): "PostgreSQL's nodes"}
 LOCKS = ("lock-wait", "idle-in-transaction", "prepared-forgotten")  # hold locks that another fault would wait for
@@ -70,12 +70,16 @@ def independent(one: Fault, other: Fault) -> bool:
 
 
 def groups(faults: dict[str, Fault]) -> list[tuple[str, ...]]:
-    """All of them, each once; those that are independent a few at a time."""
+    """All of them, each once; those that are independent a few at a time, first those that fit with few others."""
+    every = list(faults.values())
+    fitting = {fault.name: sum(independent(fault, other) for other in every) for fault in every}
     made: list[list[Fault]] = []
-    for fault in faults.values():
-        fitting = (group for group in made if len(group) < TOGETHER and all(independent(fault, one) for one in group))
-        if (group := next(fitting, None)) is not None:
-            group.append(fault)
+    for fault in sorted(every, key=lambda fault: fitting[fault.name]):
+        open_to_it = [
+            group for group in made if len(group) < TOGETHER and all(independent(fault, one) for one in group)
+        ]
+        if open_to_it:
+            max(open_to_it, key=len).append(fault)
         else:
             made.append([fault])
     return [tuple(fault.name for fault in group) for group in made]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 
@@ -23,7 +24,7 @@ class Fault:
     part: str = ""
     suites: tuple[str, ...] = ("smoke",)
 
-    @property
+    @cached_property
     def judged_by(self) -> tuple[str, ...]:
         """The suites of the checks that notice it; of a benign one, `suites`."""
         return tuple(dict.fromkeys(check.partition(".")[0] for check in self.notices)) or self.suites

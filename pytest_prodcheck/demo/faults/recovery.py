@@ -67,7 +67,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("replay-halted", "replay stands still while 24 MB are written", _BYTES, (*_DELAY, *_CONTENT), part=_NODES),
     Fault("slot-lost", "the WAL that a slot needs was removed", _SLOTS, part=_NODES),
     Fault("slot-forgotten", "18 WAL files are kept for a slot that nobody uses", _SLOTS, part=_NODES),
-    Fault("standby-astray", "the standby does not find its primary", _TOPOLOGY, _CONTENT, part=_NODES),
+    Fault("standby-astray", "the standby does not find its primary", _TOPOLOGY, (*_DELAY, *_CONTENT), part=_NODES),
     Fault("synchronous-missing", "commits wait for a standby that is not there",
           (*_TOPOLOGY, "smoke.postgres.primary"), (*_CONTENT, "smoke.workflow.order", "smoke.api.endpoint",
            "smoke.service.negotiation"),
