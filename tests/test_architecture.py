@@ -222,7 +222,7 @@ def test_third_party_clients_are_imported_where_they_are_used() -> None:
 def test_suites_only_judge() -> None:
     """Bundled checks import public names and pure judging of texts; they do no I/O of their own."""
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
-    pure = ("declared_limits", "distribution", "headers", "load_validity", "statistics")
+    pure = ("declared_limits", "distribution", "headers", "health", "load_validity", "statistics")
     ours = tuple(f"pytest_prodcheck.judging.{name}" for name in pure)
     ours += ("pytest_prodcheck.answers.expected_answers", "pytest_prodcheck.answers.schemas")
     wrong = [
@@ -251,7 +251,7 @@ def test_judging_of_load_is_pure() -> None:
     fine = ("pytest_prodcheck.records", "pytest_prodcheck.judging.", "pytest_prodcheck.quantities")
     wrong = [
         f"{name} imports {module}"
-        for name in ("declared_limits", "distribution", "load_validity", "statistics")
+        for name in ("declared_limits", "distribution", "health", "load_validity", "statistics")
         for module, _ in imports(PACKAGE / "judging" / f"{name}.py")
         if module not in {*PURE, "math", "statistics"} and not module.startswith(fine)
     ]

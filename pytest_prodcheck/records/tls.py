@@ -16,7 +16,7 @@ class Certificate:
     fingerprint: str  # SHA-256, hex
     not_before: float
     not_after: float
-    key: str  # "RSA", "EC", "Ed25519", "Ed448", "DSA", or what the library calls it
+    key: str  # "RSA", "RSASSA-PSS", "EC", "Ed25519", "Ed448", "DSA", or what the library calls it
     bits: int  # size of the key
     signature_hash: str  # "sha256"; "" where the signature has none of its own (Ed25519)
     self_signed: bool  # issued by itself: what it says of itself proves nothing

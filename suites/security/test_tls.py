@@ -119,8 +119,8 @@ def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
             of = _place(served, place)
             if each.key in ("Ed25519", "Ed448"):
                 judge("key", each.key, one_of=("Ed25519", "Ed448"), of=of)
-            elif judge("kind of key", each.key, one_of=("RSA", "EC"), of=of):
-                judge(f"{each.key} key", each.bits, at_least=RSA if each.key == "RSA" else EC, unit="bits", of=of)
+            elif judge("kind of key", each.key, one_of=("RSA", "RSASSA-PSS", "EC"), of=of):
+                judge(f"{each.key} key", each.bits, at_least=EC if each.key == "EC" else RSA, unit="bits", of=of)
             if each.exponent:
                 why = f"its exponent is {each.exponent}"
                 judge("RSA exponent", each.exponent > 1 and each.exponent % 2 == 1, of=of, reason=why)
@@ -148,7 +148,7 @@ def test_signatures_are_sound(tls_certificate: TlsCertificates) -> None:
 
 def _strange(own: Certificate) -> bool:
     """Whether it is of a kind that browsers do not offer to accept, however good it is: Chromium takes P-256, P-384."""
-    return own.key in ("Ed25519", "Ed448") or (own.key == "EC" and own.bits == 521)
+    return own.key in ("Ed25519", "Ed448", "RSASSA-PSS") or (own.key == "EC" and own.bits == 521)
 
 
 def _beside(served: ServedCertificate, all_of_them: TlsCertificates) -> list[ServedCertificate]:

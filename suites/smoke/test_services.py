@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import statistics
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.judging import health
 from pytest_prodcheck.records import (
     Addresses,
     EvidenceProblem,
@@ -21,16 +20,9 @@ from pytest_prodcheck.records import (
     RunningImage,
 )
 
-GOOD = ("pass", "passed", "passing", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive",
-        "available", "success", "online", "operational")  # fmt: skip
-BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "nok", "dead",
-       "unavailable", "false", "offline", "stopped", "not")  # fmt: skip
-# the last one is of "not ready" and "NOT_SERVING", which are texts
-TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
 REDIRECTS = (301, 302, 303, 307, 308)
 TELLING_SHARE = Limit(warn="95%", fail="91%")  # one blip among 44 warns nobody (97.7 %), one dead backend of ten fails
 ADDRESS_TIME = Limit(warn="2s", fail="30s")
-DEGRADED = ("warn", "warning", "degraded", "yellow")
 
 
 @check("smoke.service.health", severity="critical", runbook="service-health")
@@ -44,41 +36,33 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
         reason=exchange.wrong(f"answered {exchange.status}, not 2xx"),
     ):
         return
-    said = _health_said(exchange)
+    said, beside = _health_said(exchange)
     if said is None:
         page = exchange.wrong("the answer is an HTML page, not a health document")
-        judge("health answer is not an HTML page", not _is_html(exchange), reason=page)
-        word = _first_word(exchange.text)
-        judge("health is not degraded", word not in DEGRADED, warn_only=True, reason=f'it says "{word}"')
-        judge("health answer", word not in BAD, reason=exchange.wrong(f'it says "{word}"'))
+        judge("health answer is not an HTML page", False, reason=page)
         return
-    judge("health is not degraded", said not in DEGRADED, warn_only=True, reason=f'it says "{said}"')
-    judge("health document", said, one_of=(*GOOD, *DEGRADED), reason=exchange.wrong(f'it says "{said}"'))
+    judge("health is not degraded", said.word not in health.DEGRADED, warn_only=True, reason=str(said))
+    for part in beside:
+        judge("parts are healthy too", False, of=part.part, warn_only=True, reason=f"{part}, and the whole is healthy")
+    if _is_document(exchange):
+        judge("health document", said.word, one_of=(*health.GOOD, *health.DEGRADED), reason=exchange.wrong(str(said)))
+    else:
+        judge("health answer", health.first_word(said.word) not in health.BAD, reason=exchange.wrong(str(said)))
 
 
-def _health_said(exchange: Exchange) -> str | None:
-    """What a health document says, lower case; "pass" for JSON that says nothing about it; None for another answer."""
-    is_json = exchange.content_type.endswith("json") or (exchange.body or "").lstrip()[:1] == "{"
-    if not is_json:
-        return None
-    said: Any = exchange.json()
-    if isinstance(said, dict):
-        named = {str(key).lower(): value for key, value in said.items()}  # "Status", as .NET may write it
-        told = [str(named[key]).strip().lower() for key in TELLING if isinstance(named.get(key), (str, bool))]
-        silent = "no status" if exchange.content_type.startswith("application/health") else "pass"
-        bad = [each for each in told if each in BAD]  # {"ok": false, "status": "running"}
-        said = (bad or told)[0] if told else "error" if named.get("error") or named.get("errors") else silent
-    return str(said).strip().lower()
+def _health_said(exchange: Exchange) -> tuple[health.Said | None, tuple[health.Said, ...]]:
+    """What an answer says of the whole, None for a page; and which parts contradict it."""
+    if _is_document(exchange):
+        return health.of_document(exchange.json(), exchange.content_type.startswith("application/health"))
+    if health.is_page(exchange.text, exchange.content_type):
+        return None, ()
+    if exchange.content_type.endswith("xml") or exchange.text.lstrip().startswith("<?xml"):
+        return health.of_xml(exchange.text), ()
+    return health.of_text(health.visible(exchange.text)), ()
 
 
-def _first_word(text: str) -> str:
-    found = re.search(r"[a-z]+", text.lower())
-    return found[0] if found else ""
-
-
-def _is_html(exchange: Exchange) -> bool:
-    page = exchange.text.lstrip().lower().startswith(("<!doctype", "<html"))
-    return page or exchange.content_type in ("text/html", "application/xhtml+xml")
+def _is_document(exchange: Exchange) -> bool:
+    return exchange.content_type.endswith("json") or (exchange.body or "").lstrip()[:1] == "{"
 
 
 @check("smoke.service.latency", severity="high", limit=Limit(warn="500ms", fail="2s"), runbook="service-latency")

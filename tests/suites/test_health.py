@@ -11,6 +11,13 @@ from pytest_prodcheck.records.services import Health
 from suites.smoke.test_services import test_service_says_it_is_healthy as judge_health
 
 JSON, TEXT, HTML, HEALTH = "application/json", "text/plain", "text/html", "application/health+json"
+XML = "application/xml"
+AIRFLOW = '{"metadatabase": {"status": "healthy"}, "scheduler": {"status": "%s"}, "triggerer": {"status": null}}'
+CONNECT = '{"name": "sink", "connector": {"state": "RUNNING", "worker_id": "a"}, "tasks": [{"id": 0, "state": "%s"}]}'
+LARAVEL = '{"finishedAt": 1669876543, "checkResults": [{"name": "Database", "status": "%s", "meta": []}]}'
+NEXTCLOUD = '{"installed": true, "maintenance": %s, "needsDbUpgrade": false, "version": "31.0.0.18"}'
+PINGDOM = "<pingdom_http_custom_check><status>%s</status><response_time>1</response_time></pingdom_http_custom_check>"
+RAILS = '<!DOCTYPE html><html><body style="background-color: %s"></body></html>'
 
 
 def outcome(body: str, kind: str, status: int = 200) -> Outcome:
@@ -43,6 +50,18 @@ def outcome(body: str, kind: str, status: int = 200) -> Outcome:
         ("ok\n", TEXT),
         ("", TEXT),
         ("all systems go", TEXT),
+        (AIRFLOW % "healthy", JSON),
+        (CONNECT % "RUNNING", JSON),
+        (LARAVEL % "ok", JSON),
+        (NEXTCLOUD % "false", JSON),
+        ('[{"name": "db", "status": "UP"}]', JSON),
+        ('{"code": 0, "data": {"status": "UP"}}', JSON),
+        ('{"database": "ok", "level": "error"}', JSON),
+        (PINGDOM % "OK", XML),
+        (RAILS % "green", HTML),
+        ("OK", HTML),
+        ("", HTML),
+        ("<h1>Healthy</h1>", HTML),
     ],
 )
 def test_healthy(body: str, kind: str) -> None:
@@ -72,11 +91,32 @@ def test_healthy(body: str, kind: str) -> None:
         ("unhealthy: database", TEXT),
         ("<!doctype html><title>Sign in</title>", TEXT),
         ("<html>", HTML),
+        (AIRFLOW % "unhealthy", JSON),
+        (CONNECT % "FAILED", JSON),
+        (LARAVEL % "failed", JSON),
+        (LARAVEL % "crashed", JSON),
+        (NEXTCLOUD % "true", JSON),
+        ('[{"name": "db", "status": "UP"}, {"name": "cache", "status": "DOWN"}]', JSON),
+        ('{"code": 0, "data": {"status": "DOWN"}}', JSON),
+        ('{"database": "down"}', JSON),
+        (PINGDOM % "DOWN", XML),
+        ('<?xml version="1.0"?><health status="DOWN"/>', TEXT),
+        ("service: shop\nstatus: DOWN\n", TEXT),
+        (RAILS % "red", HTML),
+        ("Unhealthy", HTML),
+        ("Please sign in", HTML),
+        ('<h1>OK</h1><form action="/login">', HTML),
+        ("<title>Online shop</title>", HTML),
     ],
 )
 def test_not_healthy(body: str, kind: str) -> None:
     """Row 27."""
     assert outcome(body, kind) is Outcome.FAILED
+
+
+def test_parts_that_contradict_the_whole_warn() -> None:
+    assert outcome('{"status": "UP", "components": {"mail": {"status": "DOWN"}}}', JSON) is Outcome.WARNED
+    assert outcome(LARAVEL % "warning", JSON) is Outcome.WARNED
 
 
 def test_degraded_warns_and_another_status_fails() -> None:

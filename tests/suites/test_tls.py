@@ -106,6 +106,8 @@ def test_a_lifetime_of_nothing_is_errored() -> None:
         ({}, PASSED),
         ({"key": "RSA", "bits": 2048}, PASSED),
         ({"key": "RSA", "bits": 2047}, FAILED),
+        ({"key": "RSASSA-PSS", "bits": 2048}, PASSED),
+        ({"key": "RSASSA-PSS", "bits": 1024}, FAILED),
         ({"key": "EC", "bits": 224}, FAILED),
         ({"key": "EC", "bits": 521}, PASSED),
         ({"key": "Ed25519", "bits": 256}, PASSED),
@@ -125,11 +127,12 @@ def test_keys(facts: dict[str, Any], expected: Outcome) -> None:
     [
         # golang/go#47681, rcgen#410, brave-browser#13184, nmos-testing#206
         ({"key": "Ed25519", "bits": 256}, FAILED), ({"key": "EC", "bits": 521}, FAILED),
+        ({"key": "RSASSA-PSS", "bits": 2048}, FAILED),  # zlint#326, mozilla/pkipolicy#217
         ({"key": "EC", "bits": 384}, PASSED), ({"key": "RSA", "bits": 4096}, PASSED),
     ],
 )  # fmt: skip
 def test_keys_that_browsers_do_not_take(facts: dict[str, Any], expected: Outcome) -> None:
-    """Chromium 156 refuses the handshake with both, whoever issued the certificate."""
+    """Chromium 156 refuses the handshake with all of these, whoever issued the certificate."""
     (one,) = served(certificate(**facts), browsers=True).served
     (beside,) = served(certificate(), address=f"{one.address}, RSA key", browsers=True).served
     judged = checks.test_keys_are_long_enough

@@ -100,7 +100,7 @@ def _second(
 
     Only TLS 1.2 tells them apart by its cipher suites: of a server that speaks nothing but 1.3 the first is seen.
     """
-    others: dict[str, tuple[Auth, str]] = {"RSA": ("aECDSA", "EC")}
+    others: dict[str, tuple[Auth, str]] = dict.fromkeys(("RSA", "RSASSA-PSS"), ("aECDSA", "EC"))
     auth, kind = others.get(first.sent[0].key, ("aRSA", "RSA"))
     try:
         found = _served_certificate(endpoint, address, f"{where}, {kind} key", context, deadline, auth)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_RSASSA_PSS = "1.2.840.113549.1.1.10"  # RFC 4055: a key for such signatures alone
 SKEW = 300.0  # seconds that clocks may differ, as OpenSSL has it for OCSP
 
 
@@ -55,6 +56,8 @@ def _key(certificate: Any) -> tuple[str, int]:
         key = certificate.public_key()
     except UnsupportedAlgorithm:
         return certificate.public_key_algorithm_oid.dotted_string, 0
+    if certificate.public_key_algorithm_oid.dotted_string == _RSASSA_PSS:  # of the same Python type as any RSA key
+        return "RSASSA-PSS", int(getattr(key, "key_size", 0))
     kind = type(key).__name__.removeprefix("_").removesuffix("PublicKey")
     names = {"EllipticCurve": "EC", "ED25519": "Ed25519", "ED448": "Ed448"}
     fixed = {"Ed25519": 256, "Ed448": 456}  # RFC 8032
@@ -94,9 +97,9 @@ def subject_names(certificate: Any) -> tuple[str, ...]:
 
 
 def is_for(names: tuple[str, ...], wanted: str, common_name: bool) -> bool:
-    """Whether names cover the wanted one (RFC 9525, 6.3; a wildcard is a whole left-most label).
+    """Whether names cover the wanted one (RFC 9525, 6.3; a wildcard is a whole left-most label, with two behind it).
 
-    common_name: whether a certificate without other names may say its name there, as libpq allows and browsers do not.
+    common_name: libpq alone takes a name that is said there where no others are, and a wildcard such as "*.internal".
     """
     try:
         wanted_ip = ip_address(wanted.partition("%")[0])
@@ -104,16 +107,17 @@ def is_for(names: tuple[str, ...], wanted: str, common_name: bool) -> bool:
         plain_name = wanted.lower().rstrip(".")
         kinds = ("DNS:", "CN:") if common_name else ("DNS:",)
         told = [each.partition(":")[2] for each in names if each.startswith(kinds)]
-        return any(_matches(each.lower().rstrip("."), plain_name) for each in told)
+        return any(_matches(each.lower().rstrip("."), plain_name, 0 if common_name else 1) for each in told)
     kinds = ("IP:", "CN:") if common_name else ("IP:",)
     return str(wanted_ip) in [each.partition(":")[2] for each in names if each.startswith(kinds)]
 
 
-def _matches(pattern: str, name: str) -> bool:
+def _matches(pattern: str, name: str, dots: int) -> bool:
+    """dots: how many a wildcard's parent must have; OpenSSL and browsers take none of a whole top-level domain."""
     if not pattern.startswith("*."):
         return pattern == name
     _, _, parent = name.partition(".")
-    return "." in parent and pattern[2:] == parent
+    return bool(parent) and parent.count(".") >= dots and pattern[2:] == parent
 
 
 def asks(certificate: Any) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:

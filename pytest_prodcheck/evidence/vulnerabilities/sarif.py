@@ -10,6 +10,7 @@ from typing import Any
 from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan, Subject
 from pytest_prodcheck.evidence.vulnerabilities.sarif_rules import Rules, rule_id_of
+from pytest_prodcheck.evidence.vulnerabilities.trivy import RATINGS
 from pytest_prodcheck.records.vulnerabilities import Rating
 
 # docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text
@@ -60,6 +61,11 @@ def _refuse_failed(run: dict[str, Any]) -> None:
             report_model.raise_protocol_problem(
                 "the tool itself says that its run failed (executionSuccessful is false)"
             )
+        for key in ("toolExecutionNotifications", "toolConfigurationNotifications"):  # SARIF 2.1.0, appendix I
+            for note in report_model.rows(invocation, key):
+                if note.get("level") == "error":
+                    said = report_model.shown(report_model.table(note, "message").get("text"))
+                    report_model.raise_protocol_problem(f"its results are incomplete, the tool met an error: {said}")
 
 
 def _refuse_elsewhere(told: dict[str, Any], where: str) -> None:
@@ -101,23 +107,17 @@ def _findings(run: dict[str, Any]) -> Iterator[Finding]:
         # a result need not name a rule: then its message tells it from others
         name = rule_id_of(result) or report_model.text(rule, "id") or f"no rule: {report_model.shown(said)[:80]}"
         yield Finding(
-            name, _first_location(result, files), "", _rating(result, rule, rules.level_of(result, rule)),
+            name, _first_location(result, files), "",
+            _rating(result, rule, rules.level_of(result, rule), told is not None),
             report_model.shown(told[1].strip()) if told else "a change of the code",
         )  # fmt: skip
 
 
 def _unjudged(runs: list[dict[str, Any]]) -> Iterator[str]:
-    """What a person would have to look at: results of other kinds, and what the tool itself could not do."""
+    """What a person would have to look at: results of other kinds."""
     kinds = Counter(str(each.get("kind")) for run in runs for each in report_model.rows(run, "results")
                     if each.get("kind", "fail") in ("open", "review"))  # fmt: skip
     yield from (f"{number} results of kind {report_model.shown(kind)}" for kind, number in sorted(kinds.items()))
-    for run in runs:
-        for invocation in report_model.rows(run, "invocations"):
-            for key in ("toolExecutionNotifications", "toolConfigurationNotifications"):
-                for note in report_model.rows(invocation, key):
-                    if note.get("level") == "error":
-                        said = report_model.table(note, "message").get("text")
-                        yield f"an error of the tool: {report_model.shown(said)}"
 
 
 def _suppressed(result: dict[str, Any]) -> bool:
@@ -126,16 +126,25 @@ def _suppressed(result: dict[str, Any]) -> bool:
     return bool(found) and all(each.get("status", "accepted") == "accepted" for each in found)
 
 
-def _rating(result: dict[str, Any], rule: dict[str, Any], level: str) -> Rating | None:
+def _rating(result: dict[str, Any], rule: dict[str, Any], level: str, in_package: bool) -> Rating | None:
+    """By the score; a score of 0 is none. Else by a tag as Trivy has it, else by the level.
+
+    in_package: whether a fix is told as for vulnerabilities of packages, whose level says nothing without a score.
+    """
+    unrated = False
     for source in (result, rule):
         score = report_model.table(source, "properties").get("security-severity")
         try:
             number = float(score) if isinstance(score, (str, int, float)) and not isinstance(score, bool) else None
         except ValueError:
             number = None
-        if number is not None and 0 <= number <= 10:
+        if number is not None and 0 < number <= 10:
             return next(rating for least, rating in _SCORES if number >= least)
-    return _LEVELS.get(level)
+        unrated = unrated or (number == 0 and in_package)
+    tags = report_model.table(rule, "properties").get("tags")
+    if isinstance(tags, list) and "vulnerability" in tags and (told := [each for each in RATINGS if each in tags]):
+        return RATINGS[told[0]]
+    return None if unrated and level in ("note", "none") else _LEVELS.get(level)
 
 
 def _first_location(result: dict[str, Any], files: list[dict[str, Any]]) -> str:

@@ -37,6 +37,7 @@ def parse(data: Any) -> Scan:
         subject=_subject(data, metadata),
         created_at=report_model.optional_epoch_seconds(data.get("CreatedAt")),
         scanned=sum(map(len, packages)) if listed else None,
+        unscanned=tuple(_without_packages(results, name.strip(), listed)),
         findings=report_model.unique_findings(_findings(every)),
         ignored=sum(len(report_model.rows(each, "ExperimentalModifiedFindings")) for each in every),
         unjudged=(*report_model.unknown(data, _TOP), *_unjudged(every)),
@@ -55,6 +56,16 @@ def _subject(data: dict[str, Any], metadata: dict[str, Any]) -> Subject:
         tuple(filter(None, (*digests, report_model.text(metadata, "ImageID")))),
         tuple(filter(None, revisions)),
     )
+
+
+def _without_packages(results: list[dict[str, Any]], system: str, listed: bool) -> Iterator[str]:
+    """Operating systems of which Trivy saw no package: their database was deleted, or Trivy does not support them."""
+    found = [each for each in results if each.get("Class") == "os-pkgs"]
+    if system and system != "none" and not found:
+        yield f"the packages of {system}"
+    for each in found:
+        if listed and not each.get("Packages"):
+            yield f"the packages of {report_model.text(each, 'Target')}"
 
 
 _TOP = ("SchemaVersion", "ReportID", "Trivy", "CreatedAt", "ArtifactID", "ArtifactName", "ArtifactType", "Metadata",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from pytest_prodcheck.judging.headers.fields import Headers, lines, listed, parameters
+from pytest_prodcheck.judging.headers.fields import Headers, lines, listed, parameters, split
 from pytest_prodcheck.judging.headers.findings import Findings, fails, warns
 
 # fields for one kind of caches (RFC 9213): those of Cloudflare, Netlify and Vercel end alike
@@ -37,9 +37,21 @@ def judged(headers: Headers, by_header: bool) -> Findings:
     sent = lines(headers, "Cache-Control")
     said = directives(", ".join(sent))
     found = _shared(said, headers, by_header)
+    if (loose := _loosely(sent)) is not None:  # what caches make of it differs: the worst of it counts
+        found = _shared(loose, headers, by_header)
+        odd = f"Cache-Control: {', '.join(sent)[:60]} is separated by other marks than commas: not all caches read it"
+        found = found if found.failed else warns([odd])
     if found.failed and {"authorization", "cookie"} & {each.lower() for each in listed(headers, "Vary") or ()}:
         return warns([f"{found.failed[0]}, by its Vary only for the same credentials"])
     return found
+
+
+def _loosely(sent: tuple[str, ...]) -> dict[str, str | None] | None:
+    """The directives where semicolons and blanks separate them too, as nginx reads them; None for a proper list."""
+    parts = ["=".join(each.strip() for each in part.split("=")) for part in split(", ".join(sent))]
+    if not any(mark in part for part in parts if '"' not in part for mark in "; \t"):
+        return None
+    return directives(",".join(part if '"' in part else ",".join(part.replace(";", " ").split()) for part in parts))
 
 
 def _is_targeted(name: str) -> bool:

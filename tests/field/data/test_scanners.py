@@ -174,3 +174,55 @@ def test_a_newer_statement_about_a_part_of_a_product(tmp_path: Path) -> None:
     assert is_suppressed(tmp_path, later, first)
     first["timestamp"] = scanner_reports.ago(hours=1)
     assert not is_suppressed(tmp_path, later, first)
+
+
+def os_packages(**more: Any) -> dict[str, Any]:
+    return {"Target": "shop:1 (debian 12.5)", "Class": "os-pkgs", "Type": "debian", **more}
+
+
+@pytest.mark.parametrize(("system", "results", "left_out"), [
+    # trivy#647: its warning "No OS package is detected" is in no report, but the packages are missing
+    ("debian", [os_packages()], "the packages of shop:1 (debian 12.5)"),
+    # trivy#600, #24: an operating system that it does not support is left out, and it ends well
+    ("tinycore", [], "the packages of tinycore 12.5"),
+    ("debian", [os_packages(Packages=[{"Name": "tar", "Version": "1.34"}])], ""),
+    ("", [], ""),  # a binary alone
+])  # fmt: skip
+def test_packages_that_trivy_did_not_see(
+    system: str, results: list[dict[str, Any]], left_out: str, tmp_path: Path
+) -> None:
+    document = trivy()
+    document["Metadata"] = {**document["Metadata"], "OS": {"Family": system, "Name": "12.5"} if system else {}}
+    language = {"Target": "app", "Class": "lang-pkgs", "Packages": [{"Name": "x", "Version": "1"}]}
+    document["Results"] = [*results, language]
+    if not left_out:
+        assert report(tmp_path, document).overdue("high") == ()
+        return
+    assert left_out in problem(tmp_path, document).message
+    assert report(tmp_path, document, unscanned=[left_out]).overdue("high") == ()
+
+
+@pytest.mark.parametrize("key", ["toolExecutionNotifications", "toolConfigurationNotifications"])
+def test_results_that_the_tool_says_are_incomplete(key: str, tmp_path: Path) -> None:
+    """oasis-tcs/sarif-spec#398, SARIF 2.1.0, appendix I: a notification of the level "error"."""
+    document = sarif()
+    document["runs"][0]["invocations"][0][key] = [{"level": "error", "message": {"text": "out of memory"}}]
+    assert "incomplete" in problem(tmp_path, document, **CODE).message
+
+
+@pytest.mark.parametrize(("properties", "level", "rating"), [
+    # trivy#1503: no score, the level "error" for both, and the severity as a tag
+    ({"tags": ["vulnerability", "CRITICAL"]}, "error", "critical"),
+    ({"tags": ["vulnerability", "security", "HIGH"]}, "error", "high"),
+    # what Trivy and Grype do not rate has the score 0, which is none for GitHub: it counts as declared by `unrated`
+    ({"tags": ["vulnerability", "security", "UNKNOWN"], "security-severity": "0.0"}, "note", "high"),
+    ({"security-severity": "0.0"}, "note", "high"),
+    ({"tags": ["vulnerability", "security", "LOW"], "security-severity": "2.0"}, "note", "low"),
+])  # fmt: skip
+def test_severities_of_sarif_without_a_score(
+    properties: dict[str, Any], level: str, rating: str, tmp_path: Path
+) -> None:
+    found = {"ruleId": "CVE-1", "level": level, "message": {"text": "Package: a\nFixed Version: 2"}}
+    told = report(tmp_path, sarif(found, tool=tool([{"id": "CVE-1", "properties": properties}])), **CODE)
+    others = {"low": 1}  # of the demo
+    assert dict(told.counts) == {**others, rating: 1 + others.get(rating, 0)}

@@ -161,6 +161,10 @@ def test_over_plain_http_secure_is_not_asked_for() -> None:
         ('private="set-cookie", max-age=600', (), "warned", "failed"),
         ("immutable", (), "passed", "warned"),
         ('no-cache="set-cookie", public', (), "failed", "failed"),
+        ("public; max-age=600", (), "failed", "failed"),
+        ("max-age=600; private", (), "warned", "warned"),
+        ("no-cache; private; no-store", (), "warned", "warned"),
+        ("max-age = 600", (), "warned", "failed"),
         ("max-age=rubbish", (), "passed", "passed"),  # 4.2.1: stale
         ("max-age=0, max-age=600", (), "passed", "passed"),
         ("", (), "passed", "warned"),
