@@ -2,15 +2,16 @@
 
 Three tests a look: more errors (Fisher's exact test), slower as a whole (Mann and Whitney), a slower tail (how many
 of the slowest twentieth of all requests are the canary's: Fisher again, for among equals they are anybody's). Each has
-a least effect too. The chance of a false alarm is shared out over all looks and tests, repeated ones too.
+a minimum effect too. They are made of all requests, with the times of each endpoint in proportion to its median, and of
+each endpoint alone. The chance of a false alarm is shared out over all looks and tests, repeated ones too.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.deploy.design_effect import design_effect, ranks
@@ -31,20 +32,33 @@ MAX_CLIENT_DELAY_SHARE = 0.2  # share of the times that may be this machine's ow
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests to one copy. times: seconds of the good answers, in their order; own: by which this machine was late.
+    """Requests to one copy. times: seconds of the good answers, in the order in which the requests were sent.
 
-    seconds: from the first request to the end of the last.
+    failed: how many others; endpoints, failed_endpoints: which each of them was sent to, empty where there is only one;
+    client_delay: seconds of all times by which this machine was late; seconds: from the first request to the last end.
     """
 
     times: tuple[float, ...]
     failed: int
     client_delay: float = 0.0
     seconds: float = 0.0
+    endpoints: tuple[str, ...] = ()
+    failed_endpoints: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """How many were sent and came to an end."""
         return len(self.times) + self.failed
+
+    def of_endpoint(self, name: str) -> Sample:
+        """The requests to this endpoint alone."""
+        times = tuple(time for time, endpoint in zip(self.times, self.endpoints, strict=True) if endpoint == name)
+        return Sample(times, self.failed_endpoints.count(name))
+
+    def scaled(self, factors: Mapping[str, float]) -> Sample:
+        """With the times of each endpoint multiplied by its factor."""
+        pairs = zip(self.times, self.endpoints, strict=True)
+        return replace(self, times=tuple(time * factors[endpoint] for time, endpoint in pairs))
 
 
 @dataclass(frozen=True)
@@ -55,14 +69,17 @@ class ComparisonResult:
     lines: tuple[str, ...]
 
 
-def significance_level(settings: DeployAnalysis, comparison_count: int, repetition: int = 0) -> float:
-    """The chance of a false alarm of one test, so that all looks of a deployment together have `alpha`.
+def significance_level(
+    settings: DeployAnalysis, comparison_count: int, repetition: int = 0, endpoint_count: int = 1
+) -> float:
+    """The chance of a false alarm of one test of all requests, so that all looks of a deployment together have `alpha`.
 
-    Half of it is for the planned looks. again: which repetition of a look it is, from 1, of all that a deployment had;
-    they have a quarter of it, an eighth, and so on, so that their sum is bounded however many there are.
+    Half of it is for the planned looks. repetition: which repetition of a look it is, from 1, of all that a deployment
+    had; they have a quarter of it, an eighth, and so on, so that their sum is bounded however many there are. Where
+    there are several endpoints, the tests of each of them alone share half of what a look has, in equal parts.
     """
     share = 0.5 ** (repetition + 1) if repetition else 0.5 / max(comparison_count, 1)
-    return settings.alpha * share / TEST_COUNT
+    return settings.alpha * share / TEST_COUNT / (2 if endpoint_count > 1 else 1)
 
 
 def compare_samples(
@@ -71,7 +88,39 @@ def compare_samples(
     """Whether the canary is worse; nobody can tell without enough samples, or at another pace than was meant."""
     if reason := _insufficient_samples(canary, baseline, settings):
         return ComparisonResult(CANNOT_TELL, (reason,))
-    significance = significance_level(settings, comparison_count, repetition)
+    names = {name for sample in (canary, baseline) for name in (*sample.endpoints, *sample.failed_endpoints)}
+    significance = significance_level(settings, comparison_count, repetition, len(names))
+    if len(names) > 1:
+        factors = _scale_factors(canary, baseline, names)
+        results = [_compare(canary.scaled(factors), baseline.scaled(factors), settings, significance, settings.rate)]
+        for name in sorted(names):
+            alone = canary.of_endpoint(name), baseline.of_endpoint(name)
+            result = _compare(*alone, settings, significance / len(names), settings.rate / len(names))
+            results.append(ComparisonResult(result.code, tuple(f"{name}: {line}" for line in result.lines)))
+    else:
+        results = [_compare(canary, baseline, settings, significance, settings.rate)]
+    lines = tuple(line for result in results if result.code != OPEN or result is results[0] for line in result.lines)
+    codes = {result.code for result in results}
+    if codes != {OPEN}:
+        return ComparisonResult(BLOCKED if BLOCKED in codes else CANNOT_TELL, lines)
+    reason = _client_disturbance(canary, baseline, settings)
+    return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
+
+
+def _scale_factors(canary: Sample, baseline: Sample, names: set[str]) -> dict[str, float]:
+    """What makes the median of each endpoint, of both copies, that of all: else slow endpoints hide the others."""
+    middle = quantile([*canary.times, *baseline.times], 0.5)
+    factors = {}
+    for name in names:
+        times = [*canary.of_endpoint(name).times, *baseline.of_endpoint(name).times]
+        factors[name] = middle / quantile(times, 0.5) if times else 1.0
+    return factors
+
+
+def _compare(
+    canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, rate: float
+) -> ComparisonResult:
+    """The three tests of these requests, which were sent at this rate, in 1/s."""
     failed = (canary.failed, canary.total), (baseline.failed, baseline.total)
     errors = compare_errors(*failed, settings.errors, significance)
     slowness_tests = (_compare_all_times, _compare_tails)
@@ -80,14 +129,13 @@ def compare_samples(
     if errors[0]:
         return ComparisonResult(BLOCKED, lines)
     if any(chance <= significance for chance, _ in slower):
-        effect = _neighbour_effect(canary, baseline, settings.rate)
+        effect = _neighbour_effect(canary, baseline, rate)
         corrected = (compare(canary, baseline, settings, significance, effect)[0] for compare in slowness_tests)
         if any(chance <= significance for chance in corrected):
             return ComparisonResult(BLOCKED, lines)
         reason = f"consecutive requests are correlated, as if a machine had stalled: {effect:.3g} of them count as one"
         return ComparisonResult(CANNOT_TELL, (*lines, reason))
-    reason = _client_disturbance(canary, baseline, settings)
-    return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
+    return ComparisonResult(OPEN, lines)
 
 
 def _insufficient_samples(canary: Sample, baseline: Sample, settings: DeployAnalysis) -> str:
@@ -117,6 +165,8 @@ def compare_errors(
     canary: tuple[int, int], baseline: tuple[int, int], least: float, significance: float
 ) -> tuple[bool, str]:
     """Whether the first failed more often, of failed and asked each, by at least `least` of all; and the figures."""
+    if not canary[1] or not baseline[1]:
+        return False, "no request whose answer could be compared"
     chance = more_often(*canary, *baseline)
     worse = chance <= significance and canary[0] / canary[1] - baseline[0] / baseline[1] >= least
     text = f"errors {canary[0]} of {canary[1]}, baseline {baseline[0]} of {baseline[1]}"
@@ -127,7 +177,7 @@ def _compare_all_times(
     canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, effect: float = 1.0
 ) -> tuple[float, str]:
     """The chance that equals differ so much, 1 where the difference is too small, and the figures."""
-    if not canary.times:
+    if not canary.times or not baseline.times:
         return 1.0, "no successful response whose time could be compared"
     now, before = _bins(canary.times), _bins(baseline.times)
     ratio = math.exp(log_shift(now, before)[0])
@@ -143,7 +193,7 @@ def _compare_tails(
     canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, effect: float = 1.0
 ) -> tuple[float, str]:
     """The same of the slowest."""
-    if not canary.times:
+    if not canary.times or not baseline.times:
         return 1.0, "no successful response whose time could be compared"
     limit = _tail_threshold(canary, baseline)
     ours, theirs = (sum(time > limit for time in sample.times) for sample in (canary, baseline))

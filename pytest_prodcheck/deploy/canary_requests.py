@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_prodcheck.deploy.canary_analysis import Sample, compare_samples
 from pytest_prodcheck.deploy.gate_client import CANNOT_TELL, GateAnswer
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONCURRENCY = 8  # requests to one copy
 WARM_UP = 5  # requests to each endpoint of each copy before any counts
 SendRequest = Callable[[], bool]  # sends one request and waits for its end; whether the answer was as declared
+Senders = Sequence[tuple[str, SendRequest]]  # of one copy, with the names of their endpoints
 
 
 class RequestSampler:
@@ -30,12 +32,12 @@ class RequestSampler:
     """
 
     def __init__(
-        self, senders: Mapping[str, list[SendRequest]], settings: DeployAnalysis, on_progress: Callable[[int], None]
+        self, senders: Mapping[str, Senders], settings: DeployAnalysis, on_progress: Callable[[int], None]
     ) -> None:
         self._senders, self._settings, self._on_progress = senders, settings, on_progress
         self._lock = threading.Lock()
         self._next = dict.fromkeys(senders, 0)
-        self._results: dict[str, list[tuple[int, bool, float, float]]] = {name: [] for name in senders}
+        self._results: dict[str, list[_Result]] = {name: [] for name in senders}
         self._ended = dict.fromkeys(senders, 0.0)
         self._stopped = False
 
@@ -76,27 +78,39 @@ class RequestSampler:
             due = self._began + number / self._settings.rate
             while (left := due - time.monotonic()) > 0:
                 time.sleep(left)
+            endpoint, send = self._senders[name][number % len(self._senders[name])]
             client_delay, sent = seconds_waited(THREAD), time.monotonic()
             try:
-                good = self._senders[name][number % len(self._senders[name])]()
+                good = send()
             except Exception:  # of our own, not of the copy: what is missing cannot tell
                 return
             ended, client_delay = time.monotonic(), seconds_waited(THREAD) - client_delay
             with self._lock:
-                self._results[name].append((number, good, ended - sent, client_delay))
+                self._results[name].append(_Result(number, endpoint, good, ended - sent, client_delay))
                 self._ended[name] = ended - self._began
 
 
-def _warm_up(senders: list[SendRequest]) -> None:
+class _Result(NamedTuple):
+    number: int
+    endpoint: str
+    good: bool
+    seconds: float
+    client_delay: float
+
+
+def _warm_up(senders: Senders) -> None:
     with suppress(Exception):  # what fails now fails again when it counts
-        for send in senders * WARM_UP:
+        for _, send in [*senders] * WARM_UP:
             send()
 
 
-def _make_sample(found: list[tuple[int, bool, float, float]], seconds: float) -> Sample:
+def _make_sample(results: list[_Result], seconds: float) -> Sample:
     """In the order in which they were sent: slow ones come to their end together."""
-    times = tuple(took for _, good, took, _ in sorted(found) if good)
-    return Sample(times, len(found) - len(times), sum(client_delay for *_, client_delay in found), seconds)
+    good = sorted(each for each in results if each.good)
+    failed = tuple(each.endpoint for each in results if not each.good)
+    delay = sum(each.client_delay for each in results)
+    times, endpoints = tuple(each.seconds for each in good), tuple(each.endpoint for each in good)
+    return Sample(times, len(failed), delay, seconds, endpoints, failed)
 
 
 class RequestComparison:
@@ -116,7 +130,7 @@ class RequestComparison:
         self._settings, self._comparison_count, self._on_progress = declared.analysis, comparison_count, on_progress
 
     def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
-        """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
+        """0: no worse; 1: worse; 3: cannot tell. repetition: which repetition of a look it is, 0 for a first look."""
         from pytest_prodcheck.records import EvidenceProblem
 
         try:
@@ -131,15 +145,18 @@ class RequestComparison:
         from pytest_prodcheck.evidence.deadlines import Deadline
 
         deadline = Deadline(3 * self._settings.least / self._settings.rate + 60)
-        contexts: list[Context] = []
+        contexts: dict[str, Context] = {}
         try:
-            senders = {}
             for slot in slots:
-                contexts.append(self._context(slot))
-                senders[slot] = self._requests(contexts[-1], deadline)
+                contexts[slot] = self._context(slot)
+            names = self.endpoints(slots)
+            senders = {
+                slot: [(name, _sender(context, name, deadline)) for name in names]
+                for slot, context in contexts.items()
+            }
             return RequestSampler(senders, self._settings, self._progress).run()
         finally:
-            for context in contexts:
+            for context in contexts.values():
                 context.close()
 
     def _progress(self, number: int) -> None:
@@ -150,22 +167,26 @@ class RequestComparison:
         from pytest_prodcheck.environments.secrets import SecretResolver
         from pytest_prodcheck.evidence.context import Context
 
-        environment = self._configuration.environment(self._environment, unit=self._unit, slot=slot)
         root, passed = self._configuration.root, self._configuration.project.pass_environment
         return Context(
-            environment, root, secrets=SecretResolver(root, passed), redactor=Redactor(), run_id="deploy", passed=passed
-        )
+            self._in_slot(slot), root,
+            secrets=SecretResolver(root, passed), redactor=Redactor(), run_id="deploy", passed=passed,
+        )  # fmt: skip
 
-    def _requests(self, context: Context, deadline: Deadline) -> list[SendRequest]:
+    def endpoints(self, slots: Sequence[str]) -> list[str]:
+        """Those in reach in all slots: what only one of them serves cannot be compared. Raises EvidenceProblem."""
         from pytest_prodcheck.environments.queries import light_endpoints
         from pytest_prodcheck.records import EvidenceProblem, Problem
 
-        names = self._settings.endpoints or light_endpoints(context.environment)
+        reached = [self._settings.endpoints or light_endpoints(self._in_slot(slot)) for slot in slots]
+        names = [name for name in reached[0] if all(name in each for each in reached)]
         if not names:
-            raise EvidenceProblem(
-                Problem("configuration", f"slot {context.environment.slot}: no endpoint can be requested: declare one")
-            )
-        return [_sender(context, name, deadline) for name in names]
+            text = f"slots {', '.join(slots)}: no endpoint can be requested in all of them: declare one"
+            raise EvidenceProblem(Problem("configuration", text))
+        return names
+
+    def _in_slot(self, slot: str) -> Environment:
+        return self._configuration.environment(self._environment, unit=self._unit, slot=slot)
 
 
 def _sender(context: Context, name: str, deadline: Deadline) -> SendRequest:

@@ -435,7 +435,7 @@ class Deployment:
         if plan.comparison_count and self.settings.analysis.metrics is not None:
             comparison_lines = self._metrics(plan).power_lines()
         elif plan.comparison_count:
-            comparison_lines = power_lines(self.settings.analysis, plan.comparison_count)
+            comparison_lines = power_lines(self.settings.analysis, plan.comparison_count, self._endpoint_count(plan))
         self._shown_plan = plan, comparison_lines
         self.reporter.message("\n".join(presentation.plan_lines(plan, comparison_lines)))
         if plan.comparison_count and self.settings.analysis.metrics is not None:
@@ -450,6 +450,16 @@ class Deployment:
         except EvidenceProblem as error:
             if error.problem.kind == "empty":
                 raise PlanProblem(str(error.problem), CANNOT_TELL) from None
+
+    def _endpoint_count(self, plan: Plan) -> int:
+        from pytest_prodcheck.records import EvidenceProblem
+
+        comparison = self._comparison(plan)
+        assert isinstance(comparison, RequestComparison)
+        try:
+            return len(comparison.endpoints(self.settings.slots))
+        except EvidenceProblem as error:
+            raise PlanProblem(f"no canary analysis is possible: {error.problem.message}", 2) from None
 
 
 @contextmanager

@@ -21,30 +21,48 @@ if TYPE_CHECKING:
 
 POWER = 0.9  # what is said to be found is found with this chance
 TYPICAL_ERROR_SHARE = 0.001  # share of errors of a copy that is well
+MIN_REQUESTS = 100  # to one endpoint: fewer are not said to find anything there
 LOG_TIME_DEVIATION = 0.5  # standard deviation of the logarithm of usual times
 
 
-def power_lines(settings: DeployAnalysis, comparison_count: int) -> tuple[str, ...]:
+def power_lines(settings: DeployAnalysis, comparison_count: int, endpoint_count: int = 1) -> tuple[str, ...]:
     """What each look finds with 90 %, and the chance that a copy that is as good is undone, for people."""
-    significance = significance_level(settings, comparison_count)
-    return (
+    significance = significance_level(settings, comparison_count, endpoint_count=endpoint_count)
+    lines = [
         f"{settings.least} requests to each copy at each of {comparison_count} comparisons, "
         f"{settings.least / settings.rate:.3g} s each",
-        f"detected with {POWER:.0%} probability: errors of {detectable_errors(settings, significance):.2%} "
-        f"(baseline {TYPICAL_ERROR_SHARE:.1%}), "
-        f"all times x {detectable_shift(settings, significance):.3g} (log standard deviation {LOG_TIME_DEVIATION}), "
-        f"{detectable_tail(settings, significance):.1%} of the requests much slower",
-        false_alarm_line(settings, comparison_count),
+        f"detected with {POWER:.0%} probability: {_detectable(settings, significance)}",
+    ]
+    if endpoint_count > 1:
+        requests = settings.least // endpoint_count
+        alone = settings.model_copy(update={"least": requests})
+        lines.append(
+            f"in one of {endpoint_count} endpoints alone, with {requests} requests: "
+            + (
+                _detectable(alone, significance / endpoint_count)
+                if requests >= MIN_REQUESTS
+                else f"too few to be sure; set `least` to {MIN_REQUESTS * endpoint_count} or more"
+            )
+        )
+    return (*lines, false_alarm_line(settings, comparison_count, endpoint_count))
+
+
+def false_alarm_line(settings: DeployAnalysis, comparison_count: int, endpoint_count: int = 1) -> str:
+    """How often a copy that is as good is undone, for people."""
+    significance = significance_level(settings, comparison_count, endpoint_count=endpoint_count)
+    alone = f", as much for the {endpoint_count} endpoints alone" if endpoint_count > 1 else ""
+    return (
+        f"false alarms: at most {settings.alpha:.2%} per deployment "
+        f"({comparison_count} comparisons x {TEST_COUNT} tests at {significance:.2g}{alone}; "
+        "the other half is reserved for repeated comparisons)"
     )
 
 
-def false_alarm_line(settings: DeployAnalysis, comparison_count: int) -> str:
-    """How often a copy that is as good is undone, for people."""
-    significance = significance_level(settings, comparison_count)
+def _detectable(settings: DeployAnalysis, significance: float) -> str:
     return (
-        f"false alarms: at most {settings.alpha:.2%} per deployment "
-        f"({comparison_count} comparisons x {TEST_COUNT} tests at {significance:.2g}; "
-        "the other half is reserved for repeated comparisons)"
+        f"errors of {detectable_errors(settings, significance):.2%} (baseline {TYPICAL_ERROR_SHARE:.1%}), "
+        f"all times x {detectable_shift(settings, significance):.3g} (log standard deviation {LOG_TIME_DEVIATION}), "
+        f"{detectable_tail(settings, significance):.1%} of the requests much slower"
     )
 
 

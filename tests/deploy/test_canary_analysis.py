@@ -78,6 +78,54 @@ def test_what_is_as_good_is_let_through() -> None:
     assert runs.count(3) <= 0.01 * len(runs)
 
 
+ENDPOINTS = {"cheap": 0.005, "usual": 0.05, "dear": 0.5}  # with the medians of their times in seconds
+
+
+def of_endpoints(source: random.Random, worse: str = "", *, slower: float = 1.0, errors: float = 0.001) -> Sample:
+    """Requests to each in turn, one of which may be worse."""
+    good: list[tuple[float, str]] = []
+    failed = []
+    for name in [*ENDPOINTS] * (SETTINGS.least // len(ENDPOINTS) + 1):
+        if source.random() < (errors if name == worse else 0.001):
+            failed.append(name)
+        else:
+            good.append((ENDPOINTS[name] * source.lognormvariate(0, 0.5) * (slower if name == worse else 1), name))
+    return Sample(
+        tuple(time for time, _ in good), len(failed),
+        endpoints=tuple(name for _, name in good), failed_endpoints=tuple(failed),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize("worse", [{"slower": 1.5}, {"errors": 0.1}], ids=["slower", "errors"])
+def test_one_endpoint_that_is_worse_is_found_and_named(name: str, worse: dict[str, float]) -> None:
+    """Among endpoints whose times differ a hundredfold; of all requests together it is too little."""
+    source = random.Random(9)
+    for _ in range(max(3, RUNS // 20)):
+        result = compare_samples(of_endpoints(source, name, **worse), of_endpoints(source), SETTINGS, LOOKS)
+        assert result.code == 1, result.lines
+        assert any(line.startswith(f"{name}: worse: ") for line in result.lines), result.lines
+
+
+def test_endpoints_of_many_kinds_that_are_as_good_are_let_through() -> None:
+    """With a chance of 5 % for all, as the minimum effects hide what 0.1 % would show."""
+    source, loose = random.Random(10), SETTINGS.model_copy(update={"alpha": 0.05})
+    codes = [compare_samples(of_endpoints(source), of_endpoints(source), loose, LOOKS).code for _ in range(RUNS)]
+    assert codes.count(1) <= max(1, 0.05 * RUNS)
+    assert codes.count(3) <= 0.02 * RUNS + 1
+
+
+@pytest.mark.parametrize("what", ["slower", "errors"])
+def test_what_the_plan_states_of_one_endpoint_is_found(what: str) -> None:
+    alone = SETTINGS.model_copy(update={"least": SETTINGS.least // len(ENDPOINTS)})
+    each = significance_level(SETTINGS, LOOKS, endpoint_count=len(ENDPOINTS)) / len(ENDPOINTS)
+    stated = detectable_shift(alone, each) + 0.02 if what == "slower" else detectable_errors(alone, each) + 0.005
+    source, runs = random.Random(12), max(20, RUNS // 10)
+    canaries = [of_endpoints(source, "usual", **{what: stated}) for _ in range(runs)]
+    codes = [compare_samples(canary, of_endpoints(source), SETTINGS, LOOKS).code for canary in canaries]
+    assert codes.count(1) >= (0.9 if runs > 100 else 0.8) * runs
+
+
 def test_small_differences_are_no_regression_however_sure() -> None:
     source = random.Random(5)
     many = DeployAnalysis(least=20_000)
@@ -129,4 +177,7 @@ def test_the_plan_says_what_it_can_find() -> None:
     assert first == "1000 requests to each copy at each of 3 comparisons, 20 s each"
     assert "detected with 90% probability: errors of 2.46%" in second
     assert "at most 0.10% per deployment" in third
+    alone = power_lines(SETTINGS, LOOKS, 3)[2]
+    assert alone.startswith("in one of 3 endpoints alone, with 333 requests: errors of 7.16%")
+    assert power_lines(SETTINGS, LOOKS, 20)[2].endswith("too few to be sure; set `least` to 2000 or more")
     assert detectable_errors(DeployAnalysis(least=300), EACH) > detectable_errors(SETTINGS, EACH)

@@ -49,10 +49,11 @@ project = "shop"
 [environments.production.services.shop]
 url = "http://127.0.0.1:9"
 endpoints.product = { request = "GET /product", status = 200, contains = "revision" }
+REPORT
 [environments.production.deploy]
 strategy = "canary"
 slots    = ["stable-0", "stable-1"]
-analysis = { least = 200, rate = 75 }
+analysis = { least = 200, rate = RATE }
 [environments.production.deploy.commands]
 copy  = { start = ["true"], observe = ["true"] }
 share = { do = ["true"], observe = ["true"] }
@@ -64,10 +65,15 @@ class ProgramCopies:
     """Servers, by the names of their slots."""
 
     def __init__(self, folder: Path, ports: dict[str, int]) -> None:
-        slots = "".join(f'{name} = {{ connect_to = "127.0.0.1:{port}" }}\n' for name, port in ports.items())
-        (folder / "prodcheck.toml").write_text(TOML + slots)
-        self._ports = ports
-        self.canary = RequestComparison(load(folder / "prodcheck.toml"), "production", "", PLANNED, lambda text: None)
+        self._folder, self._ports = folder, ports
+        self.canary = self.comparison()
+
+    def comparison(self, rate: int = 75, report: str = "") -> RequestComparison:
+        """By requests to the product, and to the report, where it is declared."""
+        slots = "".join(f'{name} = {{ connect_to = "127.0.0.1:{port}" }}\n' for name, port in self._ports.items())
+        written = self._folder / "prodcheck.toml"
+        written.write_text(TOML.replace("RATE", str(rate)).replace("REPORT", report) + slots)
+        return RequestComparison(load(written), "production", "", PLANNED, lambda text: None)
 
     def behave(self, name: str, **how: float) -> None:
         """This one is so from now on, else as all are."""
@@ -164,3 +170,13 @@ def test_a_canary_that_does_not_answer_is_no_better(copies: ProgramCopies) -> No
     copies.behave("errors", errors=1.0)
     answer = copies.canary.compare("errors", "stable-0", 0)
     assert answer.code in (1, 3), answer.text
+
+
+def test_one_endpoint_that_is_slower_does_not_hide_behind_one_that_takes_longer(copies: ProgramCopies) -> None:
+    copies.behave("median", slower=2.5)
+    report = 'endpoints.report = { request = "GET /report", status = 200, contains = "revision" }'
+    answer = copies.comparison(40, report).compare("median", "stable-0", 0)
+    if answer.code == 3:
+        pytest.skip(f"the machine is too busy to compare: {answer.text}")
+    assert answer.code == 1, answer.text
+    assert "shop.product: worse: " in answer.text, answer.text
