@@ -354,6 +354,9 @@ class Deployment:
     def _comparison(self, plan: Plan) -> CanaryComparison:
         if self.settings.analysis.metrics is not None:
             return self._metrics(plan)
+        return self._requests(plan)
+
+    def _requests(self, plan: Plan) -> RequestComparison:
         return RequestComparison(
             self.configuration, plan.environment, plan.unit, plan.comparison_count, self.reporter.update
         )
@@ -454,10 +457,8 @@ class Deployment:
     def _endpoint_count(self, plan: Plan) -> int:
         from pytest_prodcheck.records import EvidenceProblem
 
-        comparison = self._comparison(plan)
-        assert isinstance(comparison, RequestComparison)
         try:
-            return len(comparison.endpoints(self.settings.slots))
+            return len(self._requests(plan).endpoints(self.settings.slots))
         except EvidenceProblem as error:
             raise PlanProblem(f"no canary analysis is possible: {error.problem.message}", 2) from None
 

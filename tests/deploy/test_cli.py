@@ -213,7 +213,9 @@ MISTAKES = {
     "no section": ("bare", ["--revision", "r2"], 2, "has no section `deploy`"),
     "no environment": ("productoin", ["--revision", "r2"], 2, "did you mean `production`?"),
     "no revision": ("production", ["--dry-run"], 2, "no revision is given"),
-    "a strategy without what it needs": ("production", ["--revision", "r2", "-s", "canary", "--dry-run"], 0, "compare"),
+    "a strategy without what it needs": (
+        "production", ["--revision", "r2", "-s", "canary", "--dry-run"], 2, "no canary analysis is possible: slots"
+    ),
     "nothing to resume": ("production", ["--resume"], 4, "nothing to resume or undo"),
     "nothing to undo": ("production", ["--undo"], 4, "nothing to resume or undo"),
 }
