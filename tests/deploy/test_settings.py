@@ -75,9 +75,8 @@ def test_trouble_of_our_own_is_no_error_of_a_copy(capfd: pytest.CaptureFixture[s
         return True
 
     calls = [0]
-    found = RequestSampler(
-        {"green": [("shop.home", ask)], "blue": [("shop.home", ask)]}, DeployAnalysis(least=100, rate=1000), lambda number: None
-    ).run()
+    senders = {slot: [("shop.home", ask)] for slot in ("green", "blue")}
+    found = RequestSampler(senders, DeployAnalysis(least=100, rate=1000), lambda number: None).run()
     assert found["green"].failed == found["blue"].failed == 0
     assert compare_samples(found["green"], found["blue"], DeployAnalysis(least=100), 1).code == 3
     assert "Traceback" not in capfd.readouterr().err
