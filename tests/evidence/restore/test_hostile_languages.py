@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
-from tests.evidence.restore.test_hostile_backups import TABLE, Trap, trap
+from tests.evidence.restore.traps import TABLE, Trap, trap
 
 __all__ = ["trap"]
 pytestmark = [

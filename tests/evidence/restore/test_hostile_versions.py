@@ -13,9 +13,9 @@ import pytest
 
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from tests.evidence.postgres.servers import PASSWORD, WHEELS, Server, installed, server
-from tests.evidence.restore import test_hostile_backups
+from tests.evidence.restore import traps
 from tests.evidence.restore.as_user import CANARY, Outcome
-from tests.evidence.restore.test_hostile_backups import SWALLOWED, TABLE, Trap
+from tests.evidence.restore.traps import SWALLOWED, TABLE, Trap
 
 pytestmark = pytest.mark.skipif(bool(why_unavailable()), reason=f"restores cannot be shut in here: {why_unavailable()}")
 ON_DDL = """
@@ -57,7 +57,7 @@ def version(request: pytest.FixtureRequest) -> Iterator[Version]:
 @pytest.fixture
 def trap(version: Version, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Trap]:
     cluster = SimpleNamespace(primary=version.shop.node, archive=version.archive)
-    made = test_hostile_backups.trapped(test_hostile_backups.USERS[-1], cast(Any, cluster), PASSWORD)
+    made = traps.trapped(traps.USERS[-1], cast(Any, cluster), PASSWORD)
     with made as found:
         found.more = {"user": "postgres"}
         yield found
