@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,22 @@ def test_a_kubeconfig_that_trusts_everybody_is_refused(bench: Bench, plane: Cont
     (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("admin", READER).read_bytes())
     with pytest.raises(EvidenceProblem, match="insecure-skip-tls-verify"):
         api(context_for(tmp_path, "kubeconfig"), Deadline(5))
+
+
+def test_a_server_without_tls_is_refused_on_other_machines(tmp_path: Path) -> None:
+    """The token would go in clear text, and anybody could answer; HTTP on this machine is that of `kubectl proxy`."""
+    pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
+    text = (
+        "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], "
+        "users: [{name: a, user: {token: t}}], clusters: [{name: a, cluster: {server: 'SERVER'}}]}"
+    )
+    for server, refused in (
+        ("http://10.0.0.1:8080", True), ("HTTP://api.shop.example", True), ("api.shop.example:8080", True),
+        ("10.0.0.1:8080", True), ("http://127.0.0.1:8001", False), ("https://10.0.0.1:6443", False),
+    ):  # fmt: skip
+        (tmp_path / "kubeconfig").write_text(text.replace("SERVER", server))
+        with pytest.raises(EvidenceProblem, match="without TLS") if refused else nullcontext():
+            api(context_for(tmp_path, "kubeconfig"), Deadline(5))
 
 
 def test_a_server_that_is_not_there(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:

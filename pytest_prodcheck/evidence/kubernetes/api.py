@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.environments.queries import is_loopback
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.threads import start_job
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -254,12 +255,23 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
         what = f"the kubeconfig cannot be used: {plain(str(error), 500)}"
         hint = "set kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists the contexts"
         raise EvidenceProblem(Problem("configuration", what, hint, _API)) from None
-    if not made.verify_ssl:
-        hint = "set the cluster's certificate-authority in the kubeconfig"
-        what = "the kubeconfig has insecure-skip-tls-verify: the answers could come from any server"
-        raise EvidenceProblem(Problem("configuration", what, hint, _API))
+    _refuse_unverified(made)
     made.retries = False
     return made
+
+
+def _refuse_unverified(made: Any) -> None:
+    """Raises EvidenceProblem where nobody checks who answers; HTTP on this machine is that of `kubectl proxy`."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(made.host)
+    how = "" if made.verify_ssl else "insecure-skip-tls-verify"
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        how = "a `server` without TLS"
+    if how:
+        hint = "set `server` to its https address, and the cluster's certificate-authority"
+        what = f"the kubeconfig has {how}: the answers could come from any server"
+        raise EvidenceProblem(Problem("configuration", what, hint, _API))
 
 
 def _in_pod() -> bool:
