@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.deploy.design_effect import design_effect, ranks
 from pytest_prodcheck.deploy.gate_client import BLOCKED, CANNOT_TELL, OPEN
+from pytest_prodcheck.environments.sections.deploy import REQUESTS_PER_ENDPOINT
 from pytest_prodcheck.judging.distribution import Bins, log_shift, superiority
 from pytest_prodcheck.judging.statistics import more_often
 
@@ -96,6 +97,8 @@ def compare_samples(
         for name in sorted(names):
             alone = canary.of_endpoint(name), baseline.of_endpoint(name)
             result = _compare(*alone, settings, significance / len(names), settings.rate / len(names))
+            if dead := _never_answers(*alone):
+                result = ComparisonResult(BLOCKED, (dead,))
             results.append(ComparisonResult(result.code, tuple(f"{name}: {line}" for line in result.lines)))
     else:
         results = [_compare(canary, baseline, settings, significance, settings.rate)]
@@ -105,6 +108,17 @@ def compare_samples(
         return ComparisonResult(BLOCKED if BLOCKED in codes else CANNOT_TELL, lines)
     reason = _client_disturbance(canary, baseline, settings)
     return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
+
+
+def _never_answers(canary: Sample, baseline: Sample) -> str:
+    """Why an endpoint is worse that always failed, and never beside it: that few requests prove nothing by a test.
+
+    Equals that fail in one of twenty requests at most do so five times in a row with a chance of 3e-7.
+    """
+    enough = min(canary.total, baseline.total) >= REQUESTS_PER_ENDPOINT
+    if not enough or canary.times or baseline.failed:
+        return ""
+    return f"worse: all {canary.total} requests failed, baseline none of {baseline.total}"
 
 
 def _scale_factors(canary: Sample, baseline: Sample, names: set[str]) -> dict[str, float]:

@@ -181,3 +181,20 @@ def test_the_plan_says_what_it_can_find() -> None:
     assert alone.startswith("in one of 3 endpoints alone, with 333 requests: errors of 7.16%")
     assert power_lines(SETTINGS, LOOKS, 20)[2].endswith("too few to be sure; set `least` to 2000 or more")
     assert detectable_errors(DeployAnalysis(least=300), EACH) > detectable_errors(SETTINGS, EACH)
+
+
+@pytest.mark.parametrize(("broken", "code"), [({"green"}, 1), ({"green", "blue"}, 0), ({"blue"}, 0), (set(), 0)])
+def test_an_endpoint_that_never_answers_in_the_canary_is_worse_however_rare(broken: set[str], code: int) -> None:
+    """One of forty: 2.5 % of all requests are too few for the test of all errors."""
+    settings = DeployAnalysis(least=200, rate=1000)
+
+    def sample_of(name: str) -> Sample:
+        sent = [f"shop.e{number % 40}" for number in range(200)]
+        failed = tuple(each for each in sent if each == "shop.e7" and name in broken)
+        good = tuple(each for each in sent if each not in failed)
+        return Sample((0.02,) * len(good), len(failed), endpoints=good, failed_endpoints=failed)
+
+    found = {name: sample_of(name) for name in ("green", "blue")}
+    result = compare_samples(found["green"], found["blue"], settings, 2)
+    assert result.code == code, result
+    assert ("shop.e7: worse: all 5 requests failed, baseline none of 5" in result.lines) == (code == 1)

@@ -15,7 +15,7 @@ from pytest_prodcheck.deploy.commands_driver import CommandsDriver, DriverProgra
 from pytest_prodcheck.deploy.drivers import DriverContext, DriverProblem
 from pytest_prodcheck.deploy.programs import ProgramResult, ProgramRunner
 from pytest_prodcheck.environments.sections.deploy import CopyCommands, Deploy, DeployAnalysis
-from tests.deploy.model import settings
+from tests.deploy.model import NEW, settings
 from tests.deploy.model_project import TOML, Here
 
 
@@ -114,3 +114,21 @@ def test_steps_that_are_none(steps: list[str]) -> None:
     there = {"strategy": "canary", "slots": ("blue", "green"), "commands": commands, "steps": steps}
     with pytest.raises(ValueError):
         Deploy.model_validate(there)
+
+
+CANARY = """\
+[environments.production.services.shop]
+url = "http://127.0.0.1:9"
+[environments.production.services.shop.endpoints]
+"""
+
+
+def test_each_endpoint_of_a_comparison_is_asked_often_enough(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoints = "".join(f'e{each} = {{ request = "GET /{each}", status = 200 }}\n' for each in range(21))
+    text = TOML.replace('"blue-green"', '"canary"') + CANARY + endpoints
+    path = here.folder / "prodcheck.toml"
+    path.write_text(text.replace('every    = "1ms"', 'every    = "1ms"\nanalysis = { least = 100 }'))
+    assert here.call("--revision", NEW, "--dry-run") == 2
+    assert "100 requests are too few for 21 endpoints: each needs 5" in capsys.readouterr().out

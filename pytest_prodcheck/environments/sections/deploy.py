@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind, no_targets
-from pytest_prodcheck.environments.queries import find_endpoint
+from pytest_prodcheck.environments.queries import find_endpoint, light_endpoints
 from pytest_prodcheck.environments.rules.common import unknown_name
 from pytest_prodcheck.environments.sections.base import Name, Ratio, Seconds, Section
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.toml.error_collector import Complaint
 
+REQUESTS_PER_ENDPOINT = 5  # requests of each endpoint to each copy in a comparison
 _SHELL = re.compile(r"(?:.*/)?(?:a|ba|da|fi|k|mk|z)?sh")
 _FILLED_IN = re.compile(r"\{(?:slot|revision|unit|shares|percent|phase)\}")
 
@@ -281,6 +282,13 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
             yield ("deploy", "analysis", "metrics"), ("the section `prometheus`, with the "
                 "server to query, is missing"), ""
         return
+    count = len(names or light_endpoints(environment))
+    if deploy.strategy == "canary" and count * REQUESTS_PER_ENDPOINT > deploy.analysis.least:
+        yield (
+            ("deploy", "analysis"),
+            f"{deploy.analysis.least} requests are too few for {count} endpoints: each needs {REQUESTS_PER_ENDPOINT}",
+            f"set `least` to {count * REQUESTS_PER_ENDPOINT} or more, or name fewer `endpoints`",
+        )
     asked = names or [name for name, each in environment.services.items() if each.endpoints]
     if deploy.strategy == "canary" and not asked:
         yield (
