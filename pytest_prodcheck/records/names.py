@@ -159,6 +159,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.settings import SettingFound as SettingFound
     from pytest_prodcheck.records.settings import ConfiguredSettings as ConfiguredSettings
     from pytest_prodcheck.records.stores import ConnectionLimit as ConnectionLimit
+    from pytest_prodcheck.records.stores import LockedOut as LockedOut
     from pytest_prodcheck.records.stores import PostgresNode as PostgresNode
     from pytest_prodcheck.records.stores import PostgresCluster as PostgresCluster
     from pytest_prodcheck.records.stores import RedisCluster as RedisCluster
@@ -356,6 +357,7 @@ MODULE_OF = {
     "SettingFound": "settings",
     "ConfiguredSettings": "settings",
     "ConnectionLimit": "stores",
+    "LockedOut": "stores",
     "PostgresNode": "stores",
     "PostgresCluster": "stores",
     "RedisCluster": "stores",

@@ -17,6 +17,15 @@ class ConnectionLimit:
 
 
 @dataclass(frozen=True)
+class LockedOut:
+    """A role that has sessions, and would be refused a new one."""
+
+    role: str
+    sessions: int
+    why: str  # "its password ended at 2026-11-30 00:00 UTC"
+
+
+@dataclass(frozen=True)
 class PostgresNode:
     """One node of a cluster as its own server tells it; `problem` where it did not."""
 
@@ -39,6 +48,7 @@ class PostgresNode:
     confirming: int | None = 0  # connected ones that can; None where it may not be read
     waiting: int | None = 0  # sessions that wait for a confirmation in both of two looks; None where it may not be read
     limited: tuple[ConnectionLimit, ...] = ()  # the database, and roles, that have a CONNECTION LIMIT of their own
+    locked_out: tuple[LockedOut, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -103,3 +103,6 @@ def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -
                 judge("connections used", 100 * each.used / each.most, at_most=limit, unit="%", of=of, reason=why)
             elif each.used >= each.most:
                 judge("connections left", False, of=of, warn_only=True, reason=f"{why}, and all of them are used")
+        for role in node.locked_out:
+            judge("may connect again", False, of=f"role {role.role} on {node.address}", warn_only=True,
+                  reason=f"{role.why}, and it has {role.sessions} sessions that a restart would end")  # fmt: skip

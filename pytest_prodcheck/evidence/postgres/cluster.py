@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.postgres.synchronous import SYNCHRONOUS_SQL, conf
 from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.stores import ConnectionLimit, PostgresCluster, PostgresNode
+from pytest_prodcheck.records.stores import ConnectionLimit, LockedOut, PostgresCluster, PostgresNode
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -55,6 +55,14 @@ select json_build_object(
         where a.usesysid = r.oid and coalesce(a.backend_type, 'client backend') = 'client backend')
       from pg_roles r where r.rolconnlimit > {few} and r.rolcanlogin and not r.rolsuper and r.rolname <> current_user
       limit 200) as limits),
+  'locked_out', (select coalesce(json_agg(json_build_array(r.rolname, u.sessions, case
+      when not r.rolcanlogin then 'it is NOLOGIN' when r.rolconnlimit = 0 then 'its CONNECTION LIMIT is 0'
+      else 'its password ended at ' || to_char(r.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD HH24:MI UTC')
+      end)), '[]')
+    from (select usesysid, count(*) as sessions from pg_stat_activity a
+      where coalesce(a.backend_type, 'client backend') = 'client backend' group by 1) u
+    join pg_roles r on r.oid = u.usesysid and r.rolname <> current_user
+    where not r.rolcanlogin or r.rolvaliduntil < now() or (r.rolconnlimit = 0 and not r.rolsuper)),
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
   'paused', case when recovering then pg_is_wal_replay_paused() else false end,
@@ -225,7 +233,7 @@ def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode
         facts["system_identifier"], facts["max_connections"], facts["reserved"], facts["used"], facts["receiver"],
         facts["paused"], facts["standbys"], facts["synchronous"], facts["synchronous_names"],
         confirmations(facts["synchronous_names"], facts["commits_wait"]), facts["confirming"],
-        limited=_limited(facts["limited"], declared),
+        limited=_limited(facts["limited"], declared), locked_out=_locked_out(facts["locked_out"], declared),
     )  # fmt: skip
 
 
@@ -236,12 +244,19 @@ def _limited(told: list[Any], where: str) -> tuple[ConnectionLimit, ...]:
         raise EvidenceProblem(Problem("protocol", f"{where}: what it told of connection limits is odd")) from None
 
 
+def _locked_out(told: list[Any], where: str) -> tuple[LockedOut, ...]:
+    try:
+        return tuple(LockedOut(plain(str(name)), int(sessions), plain(str(why))) for name, sessions, why in told[:100])
+    except (TypeError, ValueError):
+        raise EvidenceProblem(Problem("protocol", f"{where}: what it told of roles is odd")) from None
+
+
 _KINDS: dict[str, tuple[type, ...]] = {
     "version": (int,), "recovering": (bool,), "default_read_only": (bool,), "hidden": (bool,),
     "system_identifier": (str,), "max_connections": (int,), "reserved": (int,), "used": (int,),
     "receiver": (str, type(None)), "paused": (bool,), "standbys": (int, type(None)), "synchronous": (int, type(None)),
     "synchronous_names": (str,), "commits_wait": (bool,), "confirming": (int, type(None)),
-    "waiting": (list, type(None)), "limited": (list,),
+    "waiting": (list, type(None)), "limited": (list,), "locked_out": (list,),
 }  # fmt: skip
 
 

@@ -101,6 +101,24 @@ def test_a_connection_limit_of_ones_own(cluster: Cluster, ask: Ask, whose: str, 
     assert outcomes(smoke.test_connections_are_left, found, limit=Limit(warn="50%", fail="60%")).startswith(outcome)
 
 
+@pytest.mark.parametrize(
+    ("change", "back", "why"),
+    [
+        # credcheck#5, pgbouncer#563: sessions go on, and the next start of the application is refused
+        ("valid until '2026-01-02 03:04+00'", "valid until 'infinity'", "its password ended at 2026-01-02 03:04 UTC"),
+        ("nologin", "login", "it is NOLOGIN"),
+        ("connection limit 0", "connection limit -1", "its CONNECTION LIMIT is 0"),
+    ],
+)
+def test_a_role_that_may_not_connect_again(cluster: Cluster, ask: Ask, change: str, back: str, why: str) -> None:
+    with cluster.primary.connect(user="batch"):
+        assert outcomes(smoke.test_connections_are_left, ask()) == "passed"
+        with altered(cluster, f"alter role batch {change}", f"alter role batch {back}"):
+            said = outcomes(smoke.test_connections_are_left, ask())
+    assert said.startswith("warned: ")
+    assert f"{why}, and it has 1 sessions" in said
+
+
 def test_node_that_is_down_leaves_the_others(cluster: Cluster, ask: Ask) -> None:
     cluster.standby.entrance.set_mode("down")
     found = ask()

@@ -59,7 +59,7 @@ SETTINGS: dict[str, Any] = {
                               "reads": ["app.orders"]}},
 }  # fmt: skip
 ALL = ("postgres-migrations", "postgres-schema", "postgres-orphans", "postgres-freshness", "postgres-checksums",
-       "postgres-activity", "postgres-structure")  # fmt: skip
+       "postgres-activity", "postgres-structure", "postgres-subscriptions")  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=sorted({*installed(), *WHEELS}))

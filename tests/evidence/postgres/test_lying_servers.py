@@ -68,7 +68,7 @@ def single_node(address: str, seconds: float = 1.0, **changes: Any) -> tuple[Pos
 FACTS = {
     "version": 150000, "recovering": False, "default_read_only": False, "hidden": False, "system_identifier": "7",
     "max_connections": 100, "reserved": 3, "used": 1, "receiver": "", "paused": False, "standbys": 0, "synchronous": 0,
-    "synchronous_names": "", "commits_wait": True, "confirming": 0, "waiting": [], "limited": [],
+    "synchronous_names": "", "commits_wait": True, "confirming": 0, "waiting": [], "limited": [], "locked_out": [],
 }  # fmt: skip
 
 
