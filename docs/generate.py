@@ -85,32 +85,32 @@ def _settings() -> str:
 
 
 _NAMED = """\
-Node ids of bundled checks are their ids, and can be typed again: `pytest --env production 'smoke.service.health[web]'`.
-`--env` is a short name, which pytest-prodcheck takes only if no conftest has an option of that name. `--prodcheck-env`
-always works.
+Node ids of bundled checks are their ids, and can be used on the command line:
+`pytest --env production 'smoke.service.health[web]'`. `--env` is a short name, which pytest-prodcheck defines only if
+no conftest has an option of that name. `--prodcheck-env` always works.
 
-Settings in `pytest.ini`, `pyproject.toml` and the like, where a team does not want to repeat an option:
+Settings in `pytest.ini`, `pyproject.toml` and similar files, for options that a team does not want to repeat:
 
 """
 _NO_SETTING = """\
-There is no setting for the environment, unit, slot, revision, a gate, or for anything that allows more: what a run is
-about is said where it is started. Reports of a setting lie relative to the file of the setting.
+There is no setting for the environment, unit, slot, revision, a gate, or for a permission: these must be on the command
+line of a run. Report paths in a setting are relative to the file with the setting.
 """
 _CHECKS = """\
-One check has one limit; `[thresholds]` changes it by id or `id@target`. Where no limit is given the check is yes or no.
-Limits that a check has besides are fixed and named below it.
-`prodcheck checks --env NAME` shows the targets and the limits in force there.
+Each check has at most one limit; `[thresholds]` changes it by id or `id@target`. A check without a limit is yes or no.
+Other limits of a check are fixed and listed with it.
+`prodcheck checks --env NAME` shows the targets and limits of an environment.
 
-| severity | what a failure means | a gate does by default |
+| severity | meaning of a failure | default effect on a gate |
 |---|---|---|
-| critical | users cannot do what they came for, or data is in danger | blocks |
-| high | users notice, or the next fault becomes critical | blocks |
-| medium | something is wrong that has to be fixed, not tonight | warns |
+| critical | users cannot use the system, or data is in danger | blocks |
+| high | users notice it, or the next failure becomes critical | blocks |
+| medium | something is wrong and must be fixed, but not tonight | warns |
 | low | worth knowing | notes |
 
-*Errored* means that the check could not be evaluated. It keeps a gate closed whatever the severity.
+*Errored* means that the check could not be evaluated. It keeps a gate closed, whatever the severity.
 
-| id | severity | warn / fail | judges |
+| id | severity | warn / fail | what it checks |
 |---|---|---|---|
 """
 
@@ -149,8 +149,9 @@ def _check(entry: Any) -> str:
     about = entry.axis + (f" with {', '.join(entry.features)}" if entry.features else "")
     asks = ", ".join(f"[`{name.replace('-', '_')}`](records.md#{_anchor(name)})" for name in entry.collectors)
     stem = entry.id.removesuffix("*")
-    opt_in = f"- opt-in where protected (`--allow-check {entry.id}`): {entry.opt_in}\n" if entry.opt_in else ""
-    fixed = f"- fixed limits beside (warn / fail): {'; '.join(entry.fixed)}\n" if entry.fixed else ""
+    allowed = f"- opt-in on a protected environment (`--allow-check {entry.id}`): {entry.opt_in}\n"
+    opt_in = allowed if entry.opt_in else ""
+    fixed = f"- other, fixed limits (warn / fail): {'; '.join(entry.fixed)}\n" if entry.fixed else ""
     faults = [
         f"  - `{fault.name}`: {fault.breaks}" + (" (warns)" if fault.outcome == "warned" else "") + "\n"
         for fault in FAULTS.values()
@@ -166,7 +167,7 @@ def _check(entry: Any) -> str:
         faults = [f"  - `{name}`{mark}{outcome}\n" for name, mark, outcome in names]
     title = f"## {entry.id}\n\n{entry.title}\n\n{_details().get(entry.id, '')}"
     return (
-        f"{title}- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
+        f"{title}- for each: {about}\n- evidence: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}{fixed}"
         f"- detects these {where}:\n{''.join(faults)}\n"
     )

@@ -19,7 +19,7 @@ HEARD = Limit(warn="60s", fail="300s")
 def test_the_newest_backup_is_whole(
     postgres_backups: Backups, postgres_backup_verification: Verification, postgres_archiving: Archiving
 ) -> None:
-    """The newest backup was read whole, every byte is as its manifest or tool says, and it is of this cluster."""
+    """The newest backup is complete, every byte matches its manifest, and it belongs to this cluster."""
     newest = postgres_backups.found[-1]
     others = f" ({postgres_backups.running} more not finished)" if postgres_backups.running else ""
     judge("newest backup can be used", not newest.problem, of=f"{newest.label}{others}", reason=newest.problem)
@@ -61,10 +61,10 @@ def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_a
 
 @check(
     "data_integrity.backups.restore", severity="critical", limit=Limit(warn="1h", fail="4h"), runbook="backups-restore",
-    opt_in="restores a backup into a scratch server on this machine: disk, processor and the archive's bandwidth",
+    opt_in="restores a backup into a scratch server on this machine: disk, CPU, and bandwidth of the archive",
 )  # fmt: skip
 def test_a_backup_comes_up(postgres_restore: RestoreRun, limit: Limit) -> None:
-    """A restored backup is consistent, holds what was recorded, has a sound structure; and how long it took."""
+    """A restored backup is consistent and has the recorded rows; the recovery time is within its limit."""
     run = postgres_restore
     if not run.recovered:
         judge("recovered", False, of=run.label, reason="; ".join(run.wrong))

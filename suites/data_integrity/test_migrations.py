@@ -20,7 +20,7 @@ def _list(names: tuple[str, ...]) -> str:
 
 @check("data_integrity.migrations.state", severity="critical", runbook="migrations-state")
 def test_database_is_an_ancestor_of_what_is_shipped(postgres_migrations: Migrations) -> None:
-    """What is applied is shipped, unchanged, complete up to there, and none of it failed."""
+    """Every applied migration is part of the release and unchanged; none failed, none was skipped."""
     found = postgres_migrations
     judge("migrations known", found.shipped, at_least=1, unit="scripts")
     judge("none failed", not found.failed, of=found.table, reason=f"failed: {_list(found.failed)}")
@@ -39,7 +39,7 @@ def test_database_is_an_ancestor_of_what_is_shipped(postgres_migrations: Migrati
 
 @check("data_integrity.migrations.applied", severity="critical", runbook="migrations-applied")
 def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations) -> None:
-    """Nothing that is shipped is left to apply; a gate that is asked before a deployment leaves this check out."""
+    """All migrations of the release are applied; a gate before the deployment leaves this check out."""
     found = postgres_migrations
     at, wanted = _list(found.applied_heads) or "nothing", _list(found.shipped_heads)
     why = f"pending: {_list(found.pending)}; the database is at {at}, the scripts end at {wanted}"
@@ -50,7 +50,7 @@ def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations
 
 @check("data_integrity.migrations.safety", severity="high", runbook="migrations-safety")
 def test_new_migrations_are_safe(postgres_migration_lint: MigrationLint) -> None:
-    """Squawk finds no statement among the pending migrations that blocks writers or loses data; advice warns."""
+    """No pending migration blocks writers or loses data (squawk); advice warns."""
     found = postgres_migration_lint
     for version in found.without_sql:
         judge(

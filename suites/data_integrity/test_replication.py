@@ -28,7 +28,7 @@ def _answering(replication: Replication) -> list[ReplicationNode]:
 
 @check("data_integrity.replication.topology", severity="critical", runbook="replication-topology")
 def test_the_cluster_has_its_shape(postgres_replication: Replication) -> None:
-    """One primary, the expected standbys stream from its timeline, and those that every commit waits for are there."""
+    """There is one primary, the expected standbys stream, and the standbys that commits wait for are connected."""
     replication, nodes = postgres_replication, _answering(postgres_replication)
     for node in replication.nodes:
         judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
@@ -88,7 +88,7 @@ def _synchronous(node: ReplicationNode, expected: int | None) -> None:
        runbook="replication-slots",
        fixed={"WAL kept for a slot that is not consumed, in files": Limit(fail=KEPT)})  # fmt: skip
 def test_no_slot_fills_the_disk(postgres_slots: Slots, limit: Limit) -> None:
-    """The WAL kept for each slot: little for one that nobody uses, or whose consumer takes nothing; none is lost."""
+    """Each slot keeps little WAL if its consumer does not read it, and no slot has lost WAL that it needs."""
     for node in postgres_slots.nodes:
         if node.problem is not None:
             judge("slots", None, at_most=limit, unit="B", of=node.address, reason=str(node.problem))
@@ -120,7 +120,7 @@ def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
 def test_changes_of_others_come_in(
     postgres_subscriptions: Subscriptions, declared: dict[str, Any], limit: Limit
 ) -> None:
-    """Every subscription is enabled, its worker runs without errors, and its publisher was heard lately."""
+    """Every subscription is enabled, its worker runs without errors, and its publisher sends messages."""
     for each in postgres_subscriptions.found:
         if is_tolerated(each.name, "subscriptions", declared):
             continue
@@ -141,7 +141,7 @@ def test_changes_of_others_come_in(
     "data_integrity.replication.delay", severity="high", limit=Limit(warn="5s", fail="30s"), runbook="replication-delay"
 )
 def test_the_standbys_are_close_in_time(postgres_replication: Replication, limit: Limit) -> None:
-    """How long ago the primary wrote what a standby replays now, best of three looks in ten seconds; never paused."""
+    """The age of the newest data that a standby shows, best of three measurements; replay is not paused."""
     standbys = {node.address: node for node in _answering(postgres_replication) if node.recovering}
     for lag in postgres_replication.lags:
         node = standbys.get(lag.address)
@@ -160,7 +160,7 @@ def test_the_standbys_are_close_in_time(postgres_replication: Replication, limit
     runbook="replication-bytes",
 )  # fmt: skip
 def test_the_standbys_are_close_in_bytes(postgres_replication: Replication, limit: Limit) -> None:
-    """How much WAL the primary has written that a standby has not replayed."""
+    """The WAL that the primary has written and a standby has not yet replayed."""
     for lag in postgres_replication.lags:
         what = "written but not received" if lag.meant else "written but not replayed"
         judge(what, lag.bytes, at_most=limit, unit="B", of=lag.address)

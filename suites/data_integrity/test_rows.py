@@ -19,7 +19,7 @@ def _how_much(rows: RelationRows) -> str:
 
 @check("data_integrity.rows.orphans", severity="critical", limit=Limit(fail=0), runbook="rows-orphans")
 def test_every_reference_leads_somewhere(postgres_orphans: OrphanRows, limit: Limit) -> None:
-    """No row refers to one that is not there: declared relations, and foreign keys that are not enforced."""
+    """No row refers to a missing row: declared relations, and foreign keys that are not enforced."""
     for each in postgres_orphans.relations:
         about = f"{each.name} ({each.child} to {each.parent}, {each.kind}{_how_much(each)})"
         judge("orphans", each.orphans, at_most=limit, of=about, reason=str(each.problem or ""))
@@ -41,7 +41,7 @@ def test_invariant_holds(postgres_invariant: InvariantValue, declared: dict[str,
 
 @check("data_integrity.rows.freshness", severity="high", runbook="rows-freshness")
 def test_new_rows_come(postgres_freshness: Freshness, declared: dict[str, Any], limit: Limit | None) -> None:
-    """The newest row of each declared table is young enough; rows from the future do not count."""
+    """The newest row of each declared table is recent; rows from the future do not count."""
     for each in postgres_freshness.tables:
         levels = declared["freshness"][each.name]["at_most"]
         why = str(each.problem) if each.problem else "there is no row" if each.age is None else ""

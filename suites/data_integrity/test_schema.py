@@ -29,7 +29,7 @@ def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[
 
 @check("data_integrity.schema.constraints", severity="high", runbook="schema-constraints")
 def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """Every constraint is validated, else older rows may break it; no partition is half detached, which hides rows."""
+    """Every constraint is validated, so that old rows meet it, too; no partition is partly detached."""
     for each in postgres_schema.half_detached:
         why = (
             f"{each.what}, so queries do not see its rows and inserts into it fail: "
@@ -41,19 +41,19 @@ def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[s
 
 @check("data_integrity.schema.triggers", severity="high", runbook="schema-triggers")
 def test_triggers_fire(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """Every trigger fires in all sessions, those of foreign keys included; none is disabled or kept for replication."""
+    """Every trigger fires in all sessions, also those of foreign keys; none is disabled or for replication only."""
     _judge("fires", postgres_schema.disabled, postgres_schema.triggers_total, declared, "triggers")
 
 
 @check("data_integrity.schema.unlogged", severity="high", runbook="schema-unlogged")
 def test_tables_survive_a_crash(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """No table is unlogged: it would be empty after a crash, and on every standby."""
+    """No table is unlogged: an unlogged table is empty after a crash, and on every standby."""
     _judge("survives a crash", postgres_schema.unlogged, postgres_schema.tables_total, declared, "unlogged")
 
 
 @check("data_integrity.schema.indexes", severity="high", runbook="schema-indexes")
 def test_indexes_are_valid(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """Every index is valid, or being built just now."""
+    """Every index is valid, or is being built."""
     _judge("valid", postgres_schema.invalid, postgres_schema.indexes_total, declared, "indexes")
 
 
@@ -61,7 +61,7 @@ def test_indexes_are_valid(postgres_schema: Schema, declared: dict[str, Any]) ->
     "data_integrity.schema.sequences", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="schema-sequences"
 )
 def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
-    """The used part of what a sequence, or the column that it fills, can hold; cyclic sequences are skipped."""
+    """The used share of the numbers of each sequence, or of the column that it fills."""
     for each in postgres_schema.sequences:
         about = f"{each.name} for {each.column}" if each.column else each.name
         judge("numbers used", 100 * each.used, at_most=limit, unit="%", of=about, reason=f"{each.left} are left")
@@ -75,7 +75,7 @@ def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
        runbook="schema-partitions",
        fixed={"time since the end after which a table is out of use": Limit(fail=f"{RETIRED}s")})  # fmt: skip
 def test_rows_of_now_have_a_partition(postgres_schema: Schema, declared: dict[str, Any], limit: Limit) -> None:
-    """How long rows of now find a partition of each table that is partitioned by time; default ones take the rest."""
+    """Each table that is partitioned by time has a partition for the current time, and for how long."""
     retired = 0
     for each in postgres_schema.by_time:
         if is_tolerated(each.name, "partitions", declared):
@@ -105,7 +105,7 @@ def _partitions(table: PartitionedTable, limit: Limit) -> None:
 
 @check("data_integrity.schema.usable", severity="critical", runbook="schema-usable")
 def test_objects_take_their_statements(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """Materialized views are filled, published tables have a replica identity, extensions have theirs on the server."""
+    """Materialized views are filled, published tables have a replica identity, extensions are installed."""
     found = postgres_schema
     for each in found.doubtful:
         if not is_tolerated(each.name, "unusable", declared):
@@ -115,7 +115,7 @@ def test_objects_take_their_statements(postgres_schema: Schema, declared: dict[s
 
 @check("data_integrity.schema.collations", severity="high", runbook="schema-collations")
 def test_text_is_ordered_as_when_indexes_were_built(postgres_collations: Collations) -> None:
-    """Collations in use have the version that they had, on every node: else indexes on text miss rows."""
+    """Collations in use have the recorded version on every node; otherwise indexes on text miss rows."""
     for node in postgres_collations.nodes:
         if node.problem is not None:
             judge("collations as they were", None, equals=True, of=node.node, reason=str(node.problem))

@@ -16,7 +16,7 @@ FREEZE_AGE = Limit(warn=1.5)  # more: the vacuum that cannot be switched off doe
 
 @check("data_integrity.storage.checksums", severity="critical", limit=Limit(fail=0), runbook="storage-checksums")
 def test_no_page_failed_its_checksum(postgres_checksums: Checksums, limit: Limit) -> None:
-    """No node has met a page whose checksum does not fit, since its counters were reset."""
+    """No node has read a page with a wrong checksum since its counters were reset."""
     for node in postgres_checksums.nodes:
         if node.problem is not None:
             judge("checksum failures", None, at_most=limit, of=node.node, reason=str(node.problem))
@@ -29,7 +29,7 @@ def test_no_page_failed_its_checksum(postgres_checksums: Checksums, limit: Limit
 
 @check("data_integrity.storage.checksums-off", severity="medium", runbook="storage-checksums-off")
 def test_pages_have_checksums(postgres_checksums: Checksums) -> None:
-    """Every node has page checksums: without them a damaged page is handed to users as it is."""
+    """Every node has page checksums; without them, a damaged page is not detected."""
     for node in postgres_checksums.nodes:
         on = None if node.problem is not None else node.on
         why = str(node.problem or "data_checksums is off: stop the server and run pg_checksums --enable")
@@ -39,7 +39,7 @@ def test_pages_have_checksums(postgres_checksums: Checksums) -> None:
 @check("data_integrity.storage.structure", severity="critical", runbook="storage-structure",
        opt_in="reads every table and index of the database on every node (amcheck)")  # fmt: skip
 def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
-    """Amcheck finds tables sound, B-trees in order, and every row in its indexes."""
+    """Tables are consistent, B-trees are in order, and every row is in its indexes (amcheck)."""
     for node in postgres_structure.nodes:
         if node.problem is not None:
             judge("tables and indexes checked", None, of=node.node, reason=str(node.problem))
@@ -55,7 +55,7 @@ def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
 @check("data_integrity.storage.wraparound", severity="high", limit=Limit(fail="50%"), runbook="storage-wraparound",
        fixed={"age, in times autovacuum_freeze_max_age": FREEZE_AGE})  # fmt: skip
 def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> None:
-    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out."""
+    """No database has too old transactions: vacuum keeps up, so transaction ids do not run out."""
     found = postgres_activity
     judge("databases", len(found.databases) or None, at_least=1, reason="the server reported none")
     for each in found.databases:
@@ -78,28 +78,28 @@ def _held(what: str, found: tuple[SessionActivity, ...], limit: Limit) -> None:
 
 @check("data_integrity.storage.locks", severity="high", limit=Limit(warn="60s", fail="300s"), runbook="storage-locks")
 def test_nobody_waits_long_for_a_lock(postgres_activity: Activity, limit: Limit) -> None:
-    """The longest wait of a session for a lock that another one holds."""
+    """The longest time that a session waits for a lock of another session."""
     _held("waits for a lock", postgres_activity.waits, limit)
 
 
 @check("data_integrity.storage.idle", severity="high", limit=Limit(warn="5m", fail="30m"), runbook="storage-idle")
 def test_no_transaction_is_left_open(postgres_activity: Activity, limit: Limit) -> None:
-    """The longest time that a session has been idle in a transaction, holding its locks and holding back vacuum."""
+    """The longest time that a session is idle in a transaction, with its locks, and prevents vacuum."""
     _held("idle in a transaction", postgres_activity.idle, limit)
 
 
 @check("data_integrity.storage.prepared", severity="high", limit=Limit(warn="5m", fail="60m"),
        runbook="storage-prepared")  # fmt: skip
 def test_no_prepared_transaction_is_forgotten(postgres_activity: Activity, limit: Limit) -> None:
-    """The age of the oldest prepared transaction: it holds its locks, also over a restart, until somebody ends it."""
+    """The age of the oldest prepared transaction, which keeps its locks until it is committed or rolled back."""
     _held("prepared transaction", postgres_activity.prepared, limit)
 
 
 @check("data_integrity.storage.dead-rows", severity="medium", limit=Limit(warn=2, fail=5), runbook="storage-dead-rows")
 def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
-    """Dead rows of each table in multiples of those that make autovacuum come, or of 1,000 where it comes for fewer.
+    """Dead rows of each table, in multiples of the number that starts autovacuum, or of 1,000.
 
-    One being vacuumed is not judged.
+    A table that is being vacuumed is not checked.
     """
     judged = [each for each in postgres_activity.dead if not each.vacuuming]
     for each in judged:

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @check("performance.latency.p50", severity="high", limit=Limit(warn="400ms", fail="500ms"), runbook="latency")
 def test_half_of_the_answers_are_quick(load_latency: LoadRun, limit: Limit) -> None:
-    """The median time of good answers, without load and under the declared load."""
+    """The median time of good responses, without load and under the declared load."""
     _judge(load_latency, 50, limit)
 
 
 @check("performance.latency.p95", severity="high", limit=Limit(warn="800ms", fail="1s"), runbook="latency")
 def test_most_answers_are_quick(load_latency: LoadRun, limit: Limit) -> None:
-    """19 of 20 good answers come in time, without load and under the declared load."""
+    """19 of 20 good responses come in time, without load and under the declared load."""
     _judge(load_latency, 95, limit)
 
 
 @check("performance.latency.p99", severity="high", limit=Limit(warn="1.6s", fail="2s"), runbook="latency")
 def test_almost_all_answers_are_quick(load_latency: LoadRun, limit: Limit) -> None:
-    """99 of 100 good answers come in time, without load and under the declared load."""
+    """99 of 100 good responses come in time, without load and under the declared load."""
     _judge(load_latency, 99, limit)
 
 

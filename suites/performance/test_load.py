@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @check("performance.validity", severity="critical", runbook="load-validity",
        fixed={"share of the rate that was sent": Limit(fail=ACHIEVED),
               "share of a core, of each worker": Limit(fail=BUSIEST),
-              "share of five seconds without a processor, of each worker": Limit(fail=STARVED),
-              "seconds that one request in twenty began late": Limit(fail=LATE)})  # fmt: skip
+              "share of five seconds in which a worker waits for a CPU": Limit(fail=STARVED),
+              "lateness of one request in twenty, in seconds": Limit(fail=LATE)})  # fmt: skip
 def test_load_run_is_valid(load_run: LoadRun) -> None:
-    """The load was sent as asked: rate, workers, client and samples are such that its results prove something."""
+    """The load was sent as declared, so its results are valid: rate, workers, load generator and samples."""
     found = flaws(load_run)
     count = load_run.overall.times.count
     if count < samples_needed(50):
@@ -64,7 +64,7 @@ def test_the_rate_is_sustained(load_run: LoadRun, limit: Limit) -> None:
 
 @check("performance.errors", severity="critical", limit=Limit(warn="0.1%", fail="0.1%"), runbook="load-errors")
 def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
-    """The share of failed requests is under the limit, and the sample is large enough to say so (95 %, exact bound)."""
+    """The share of failed requests is below the limit, and the sample is large enough to show it (95 %)."""
     whole = load_run.overall
     asked = whole.good + whole.failed
     if not asked:
@@ -93,7 +93,7 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
 
 @check("performance.retries", severity="high", limit=Limit(warn="2%", fail="2%"), runbook="load-errors")
 def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
-    """Kept connections seldom end under a request, which clients then send again where it changes nothing."""
+    """Kept-alive connections rarely close during a request, so few requests must be sent again."""
     if not load_run.begun:
         raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: nothing was sent"))
     least = 100 * share_at_least(load_run.overall.retried, load_run.begun)

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @check("performance.regression.p95", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
 def test_p95_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
-    """P95 beside the last accepted runs: what is slower by 20 ms and more, beyond chance, in percent."""
+    """P95, compared with the last accepted runs: a significant slowdown of at least 20 ms, in percent."""
     _judge_percentile(load_run, load_baseline, 95, load_baseline.least_p95, limit)
 
 
 @check("performance.regression.p99", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
 def test_p99_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
-    """P99 beside the last accepted runs: what is slower by 50 ms and more, beyond chance, in percent."""
+    """P99, compared with the last accepted runs: a significant slowdown of at least 50 ms, in percent."""
     _judge_percentile(load_run, load_baseline, 99, load_baseline.least_p99, limit)
 
 
 @check("performance.regression.distribution", severity="high", limit=Limit(warn="10%", fail="25%"),
        runbook="regression")  # fmt: skip
 def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
-    """All times beside the last accepted runs, by ranks: slower beyond chance, whatever their shape, in percent."""
+    """All response times, compared with the last accepted runs by ranks: a significant slowdown in percent."""
     insist_on_validity(load_run)
     if _first(load_baseline):
         return
@@ -52,7 +52,7 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
 
 @check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
 def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
-    """The share of failed requests beside the last accepted runs: a rise of 0.1 points and more, beyond chance."""
+    """The share of failed requests, compared with the last accepted runs: a significant rise."""
     if _first(load_baseline):
         insist_on_validity(load_run)
         return

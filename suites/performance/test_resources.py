@@ -55,7 +55,7 @@ def _judge_use(
 
 @check("performance.resources.cpu", severity="medium", limit=Limit(warn="70%", fail="90%"), runbook="resources")
 def test_processors_have_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
-    """Mean processor use during the load: of this machine, and of the watched process of what it may use."""
+    """Mean CPU usage during the load, of this machine and of the watched process."""
     _judge_use(
         "processor", load_resources, load_run, limit, fmean,
         lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed, lambda each: each.cpu,
@@ -64,7 +64,7 @@ def test_processors_have_room(load_resources: LoadResources, load_run: LoadRun, 
 
 @check("performance.resources.memory", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
 def test_memory_has_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
-    """Most memory in use during the load: of this machine, and of the watched process of what it may use."""
+    """Peak memory usage during the load, of this machine and of the watched process."""
     _judge_use(
         "memory", load_resources, load_run, limit, max,
         lambda look: look.memory, lambda look: look.process_memory, load_resources.memory_allowed,
@@ -74,7 +74,7 @@ def test_memory_has_room(load_resources: LoadResources, load_run: LoadRun, limit
 
 @check("performance.resources.connections", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
 def test_connections_have_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
-    """Most TCP connections of the watched process during the load, of those that it may have."""
+    """The most TCP connections of the watched process during the load, as a share of its limit."""
     if not load_resources.process:
         _insist_on_looks(load_resources)
         insist_on_validity(load_run)
@@ -91,7 +91,7 @@ def test_connections_have_room(load_resources: LoadResources, load_run: LoadRun,
 
 @check("performance.resources.process", severity="medium", limit=Limit(warn="24h", fail="2h"), runbook="resources")
 def test_process_neither_leaks_nor_restarts(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
-    """The watched process stayed the same one, and its memory would not be full soon, growing on as in this load."""
+    """The watched process does not restart during the load, and its memory does not grow until it is full."""
     looks = _insist_on_looks(load_resources)
     if not load_resources.process:
         insist_on_validity(load_run)

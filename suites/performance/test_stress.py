@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     opt_in="raises the request rate above the declared one until answers get slow or fail",
 )
 def test_there_is_headroom(load_stress: LoadStress, limit: Limit) -> None:
-    """The saturation point (knee), in multiples of the declared rate; and recovery after it."""
+    """The saturation point (knee), in multiples of the declared rate, and the recovery after it."""
     found = list(client_flaws(load_stress.run))
     if found or not load_stress.steps:
         raise EvidenceProblem(Problem("invalid", "; ".join(found) or "no step was begun"))

@@ -29,7 +29,7 @@ def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
        fixed={"age, as a multiple of the declared interval": Limit(warn=LATE, fail=MISSED),
               **FROM_THE_FUTURE})  # fmt: skip
 def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
-    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
+    """The age of the last usable backup; if declared, also of the last full one, and the number kept."""
     backups, good = postgres_backups, _good(postgres_backups, postgres_archiving)
     if not judge("backups that could be restored", bool(good), of=backups.source, reason=_why_none(backups, good)):
         return
@@ -73,7 +73,7 @@ def _why_none(backups: Backups, good: list[Backup]) -> str:
     runbook="backups-wal-backlog", fixed=STREAMED,
 )  # fmt: skip
 def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -> None:
-    """How long the oldest finished WAL file waits for its archive, or who streams it was last heard."""
+    """The time that the oldest finished WAL file waits for its archive, or since its receiver was last heard."""
     archiving = postgres_archiving
     on = archiving.mode in ("on", "always")
     if not on and archiving.receiver:
@@ -90,7 +90,7 @@ def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -
 def test_the_last_backup_has_its_usual_size(
     postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit
 ) -> None:
-    """The size of the last backup against the median of its own kind and, for full ones, the database."""
+    """The size of the last backup, compared with the median of its kind and with the databases."""
     good = [each for each in _good(postgres_backups, postgres_archiving) if each.size is not None]
     for kind in ("full", "incremental", "dump"):
         own = [each for each in good if each.kind == kind]
@@ -119,7 +119,7 @@ def _close(what: str, size: float, usual: float, label: str, limit: Limit) -> No
 def test_a_backup_was_restored_lately(
     postgres_restore_record: RestoreRecord, postgres_archiving: Archiving, limit: Limit
 ) -> None:
-    """How long ago a backup of this cluster was restored, and was as it had to be."""
+    """The age of the last good restore of a backup of this cluster."""
     record, running = postgres_restore_record, postgres_archiving.system_identifier
     if not judge("a restore was recorded", record.problem is None, of=record.source, reason=str(record.problem or "")):
         return

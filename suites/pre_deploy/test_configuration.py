@@ -39,7 +39,7 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
 
 @check("pre_deploy.configuration.deprecations", severity="high", runbook="configuration-deprecations")
 def test_api_versions_last(kubernetes_manifests: KubernetesManifests) -> None:
-    """No object is of an API version that this server does not serve any more; one that is deprecated warns."""
+    """The API server serves the API version of every object; a deprecated version warns."""
     for each in kubernetes_manifests.manifests:
         judge("is served", each.served or bool(each.waits), of=each.name,
               reason=f"{each.api_version} {each.kind} is not served by {kubernetes_manifests.server}")  # fmt: skip
@@ -57,7 +57,7 @@ def _judge(what: str, findings: tuple[Finding, ...]) -> None:
 
 @check("pre_deploy.configuration.references", severity="critical", runbook="configuration-references")
 def test_everything_named_is_there(manifest_facts: ManifestFacts) -> None:
-    """Every ConfigMap, Secret, key, service account, claim and port that the objects name exists."""
+    """Every ConfigMap, Secret, key, service account, claim and port that the objects refer to exists."""
     _judge("reference", manifest_facts.references)
 
 
@@ -75,7 +75,7 @@ def test_pods_are_made_well(manifest_facts: ManifestFacts) -> None:
 
 @check("pre_deploy.configuration.settings", severity="critical", runbook="configuration-settings")
 def test_settings_are_filled_in(configured_settings: ConfiguredSettings) -> None:
-    """Every declared setting is there, of its type, no placeholder, and no secret that everybody knows."""
+    """Every declared setting exists, has its type, and is neither a placeholder nor a well-known secret."""
     for each in configured_settings.settings:
         if each.optional and not each.present:
             continue

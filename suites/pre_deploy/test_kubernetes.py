@@ -30,7 +30,7 @@ WAITS = "WaitForFirstConsumer"
 
 @check("pre_deploy.kubernetes.api", severity="critical", runbook="kubernetes-api")
 def test_the_api_is_ready_for_us(kubernetes_api: KubernetesApi) -> None:
-    """The API server is ready, and the rights that `kubernetes.reach` declares are there."""
+    """The API server is ready, and prodcheck has the permissions that `kubernetes.reach` needs."""
     failing = ", ".join(kubernetes_api.failing)
     judge("/readyz", kubernetes_api.ready, reason=f"not ready: {failing or 'no part is named'}")
     judge("permissions checked", len(kubernetes_api.allowed) + len(kubernetes_api.forbidden), at_least=1)
@@ -47,7 +47,7 @@ def test_the_api_is_ready_for_us(kubernetes_api: KubernetesApi) -> None:
 
 @check("pre_deploy.kubernetes.nodes", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-nodes")
 def test_nodes_are_ready(kubernetes_nodes: KubernetesNodes, limit: Limit) -> None:
-    """The share of nodes that are not ready or under pressure; those that come or go have their declared grace."""
+    """The share of nodes that are not ready or under pressure; nodes that join or leave have a grace period."""
     nodes = kubernetes_nodes.nodes
     judge("nodes", len(nodes), at_least=1)
     troubled = [each for each in nodes if not each.ready or each.pressures]
@@ -91,7 +91,7 @@ def _trouble(pod: Pod, now: float) -> str:
        fixed={"time pending": Limit(fail=f"{PENDING}s"), "time past the grace period": Limit(fail=f"{OVERDUE}s"),
               "period in which an out-of-memory kill counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
-    """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
+    """The share of each workload's pods that crash, miss their image, are pending or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
     found = {each: _trouble(each, kubernetes_pods.asked_at) for each in kubernetes_pods.pods}
     counted = [each for each, why in found.items() if why or each.lives]
@@ -119,7 +119,7 @@ def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
 
 @check("pre_deploy.kubernetes.capacity", severity="critical", runbook="kubernetes-capacity")
 def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
-    """A rollout finds room to its end; with an autoscaler a miss warns, as does one with a node gone."""
+    """The whole rollout fits on the nodes; with an autoscaler, or after the loss of a node, it only warns."""
     for each in kubernetes_capacity.fits:
         why = each.doubt or f"{each.left} of {each.wanted} pods have no place: {each.why}"
         if each.ends:
@@ -137,7 +137,7 @@ def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
 
 @check("pre_deploy.kubernetes.quota", severity="high", limit=Limit(warn="85%", fail="100%"), runbook="kubernetes-quota")
 def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> None:
-    """What is used and what a rollout adds, of each ResourceQuota; limit ranges let its pods in."""
+    """Usage plus rollout stay within each ResourceQuota, and limit ranges allow the pods of the rollout."""
     judge("pods refused by limit ranges", len(kubernetes_quota.refused), at_most=0,
           reason="; ".join(kubernetes_quota.refused[:3]) or "")  # fmt: skip
     for each in kubernetes_quota.quotas:
@@ -149,7 +149,7 @@ def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> N
 
 @check("pre_deploy.kubernetes.volumes", severity="high", runbook="kubernetes-volumes")
 def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
-    """Every PersistentVolumeClaim is bound, but for those that nobody uses yet; none is being deleted."""
+    """Every PersistentVolumeClaim that a pod uses is bound, and none is being deleted."""
     judge("claims", len(kubernetes_volumes.claims), at_least=0)
     for each in kubernetes_volumes.claims:
         waits = each.phase == "Pending" and each.waits
@@ -164,7 +164,7 @@ def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
 
 @check("pre_deploy.kubernetes.disruption", severity="low", runbook="kubernetes-disruption")
 def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> None:
-    """The eviction API lets each pod go that is under a budget; rolling updates are not limited by them."""
+    """The eviction API would evict each pod that a disruption budget covers; rolling updates ignore budgets."""
     judge("budgets", len(kubernetes_disruption.budgets), at_least=0)
     for each in kubernetes_disruption.budgets:
         judge("a pod may be evicted", not each.blocked, of=each.name, reason=f"{each.why}; a drain would never finish",
@@ -173,7 +173,7 @@ def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> Non
 
 @check("pre_deploy.kubernetes.ingress", severity="critical", runbook="kubernetes-ingress")
 def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
-    """Ingresses and load balancers have addresses; every port behind, and of services with a selector, endpoints."""
+    """Every Ingress and load balancer has an address; every port of an Ingress or Service has ready endpoints."""
     found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
     judge("ingresses and services", len(found), at_least=1)
     reasons = dict(kubernetes_ingress.why)  # each is told once, where its service is judged first

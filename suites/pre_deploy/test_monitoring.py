@@ -18,7 +18,7 @@ AT_REST = ("silenced", "inhibited")  # a time interval that mutes an alert is no
 @check("pre_deploy.monitoring.alerts", severity="high", runbook="alerts",
        fixed={"time since the last evaluation of a rule, as a multiple of its interval": Limit(fail=LATE)})  # fmt: skip
 def test_alerts_would_come(alert_rules: AlertRules) -> None:
-    """The required rules are loaded and healthy, their targets are up, and alerts arrive where they are passed on."""
+    """The required rules are loaded and healthy, their targets are up, and alerts reach Alertmanager."""
     there = {each.name for each in alert_rules.rules}
     for name in alert_rules.required:
         judge("rule is loaded", name in there, of=name, reason="Prometheus has no alerting rule of that name")
@@ -74,7 +74,7 @@ def _judge_deadman(alert_rules: AlertRules) -> None:
 
 @check("pre_deploy.monitoring.quiet", severity="critical", runbook="alerts-quiet")
 def test_nothing_fires(alerts_firing: AlertsFiring) -> None:
-    """No alert of the declared kind has been firing for long, but for silenced and inhibited ones."""
+    """No matching alert has been firing for long; silenced and inhibited alerts do not count."""
     if not alerts_firing.control:
         what = f"{alerts_firing.source} does not have {alerts_firing.deadman} either, although it always fires"
         raise EvidenceProblem(Problem("empty", f"{what}: the absence of other alerts proves nothing"))

@@ -26,7 +26,7 @@ SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so lon
 @check("pre_deploy.approval", severity="critical", runbook="approval",
        fixed={"time left of the window, and before a freeze": SOON, **FROM_THE_FUTURE})  # fmt: skip
 def test_somebody_else_let_it(change_approval: Approval) -> None:
-    """The change record of this very release is approved by another than its author, in its window, in no freeze."""
+    """The change record of this release is approved by somebody other than its author, and no freeze is active."""
     found, change = change_approval, change_approval.change
     _freezes(found, change)
     wanted = f"revision {found.revision} of {found.units[0] or 'everything'} in {found.environment}"
@@ -107,7 +107,7 @@ def test_what_it_needs_answers(dependency: DependencyAnswer, limit: Limit) -> No
 
 @check("pre_deploy.rollback.plan", severity="medium", limit=Limit(fail="180d"), runbook="rollback-plan")
 def test_there_is_a_way_back(rollback_plan: RollbackPlan, limit: Limit) -> None:
-    """The plan is there, names the unit, was reviewed in the last 180 days; the cluster keeps the old version."""
+    """The rollback document names the unit and was reviewed recently; the cluster keeps the old version."""
     if rollback_plan.document is not None:
         _written(rollback_plan.document, rollback_plan.now, limit)
     for each in rollback_plan.ways:

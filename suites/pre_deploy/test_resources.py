@@ -20,7 +20,7 @@ def _insist_on_hosts(found: int, expected: int) -> None:
 
 @check("pre_deploy.resources.cpu", severity="high", limit=Limit(warn="70%", fail="90%"), runbook="resources")
 def test_processors_have_room(host_use: HostsUse, limit: Limit) -> None:
-    """Mean use of the processors of each host, over five minutes where it is known over so long."""
+    """Mean CPU usage of each host, over five minutes if the source has them."""
     _insist_on_hosts(len(host_use.hosts), host_use.expected)
     for each in host_use.hosts:
         share = None if each.cpu is None else 100 * each.cpu
@@ -29,7 +29,7 @@ def test_processors_have_room(host_use: HostsUse, limit: Limit) -> None:
 
 @check("pre_deploy.resources.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="resources")
 def test_memory_has_room(host_use: HostsUse, limit: Limit) -> None:
-    """Memory of each host that is not available, page cache not counted."""
+    """Memory of each host that is not available; page cache counts as available."""
     _insist_on_hosts(len(host_use.hosts), host_use.expected)
     for each in host_use.hosts:
         share = None if each.memory is None else 100 * each.memory
@@ -38,7 +38,7 @@ def test_memory_has_room(host_use: HostsUse, limit: Limit) -> None:
 
 @check("pre_deploy.resources.disk", severity="high", limit=Limit(warn="85%", fail="95%"), runbook="resources-disk")
 def test_disks_have_room(host_mounts: HostsMounts, limit: Limit) -> None:
-    """Space in use of each declared mount point, as `df` tells it."""
+    """Used space of each declared mount point, as `df` shows it."""
     _insist_on_hosts(host_mounts.hosts, host_mounts.expected)
     for each in host_mounts.mounts:
         share = None if each.space is None else 100 * each.space
@@ -47,7 +47,7 @@ def test_disks_have_room(host_mounts: HostsMounts, limit: Limit) -> None:
 
 @check("pre_deploy.resources.inodes", severity="high", limit=Limit(warn="85%", fail="95%"), runbook="resources-disk")
 def test_inodes_are_left(host_mounts: HostsMounts, limit: Limit) -> None:
-    """Inodes in use of each declared mount point; a file system without a fixed number of them cannot run out."""
+    """Used inodes of each declared mount point; a file system without a fixed number passes."""
     _insist_on_hosts(host_mounts.hosts, host_mounts.expected)
     for each in host_mounts.mounts:
         if not each.counted and not each.why:

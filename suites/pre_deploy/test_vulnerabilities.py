@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @check("pre_deploy.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")
 def test_nothing_critical_is_deployed(vulnerabilities_to_deploy: VulnerabilityReport, limit: Limit) -> None:
-    """The build to be deployed has no critical vulnerability whose fix has been out for longer than the grace."""
+    """The build to deploy has no critical vulnerability whose fix is older than the grace period."""
     judge_overdue(vulnerabilities_to_deploy, "critical", limit)
 
 
 @check("pre_deploy.vulnerabilities.high", severity="high", limit=Limit(warn=0), runbook="vulnerabilities")
 def test_little_high_is_deployed(vulnerabilities_to_deploy: VulnerabilityReport, limit: Limit) -> None:
-    """The build to be deployed has no high vulnerability whose fix has been out for longer than the grace."""
+    """The build to deploy has no high vulnerability whose fix is older than the grace period."""
     judge_overdue(vulnerabilities_to_deploy, "high", limit)

@@ -19,7 +19,7 @@ _SLOWER, _SECONDS = 3, 0.5  # a delay that grows: so many times the first ones, 
 
 @check("security.authentication.tokens", severity="critical", runbook="authentication-tokens")
 def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
-    """Forged, expired and foreign tokens open nothing, where a good token does before and after."""
+    """Forged, expired and foreign tokens are refused, while a good token works before and after."""
     for entry in (auth_tokens.before, auth_tokens.after):
         insist_on(entry, auth_tokens.expected, f"the good token of {auth_tokens.role}")
     if auth_tokens.kind == "jwt":
@@ -40,7 +40,7 @@ def _judge_token(token: ForgedToken) -> None:
 
 @check("security.authentication.logout", severity="high", runbook="authentication-logout")
 def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
-    """The session's cookie opens a protected endpoint, and after the logout it does not."""
+    """The session cookie gives access to a protected endpoint before the logout, and not after it."""
     insist_on(auth_cookie.opened, auth_cookie.expected, f"the cookie of {auth_cookie.role}")
     answered = auth_cookie.logout.exchange
     if answered is None:
@@ -56,7 +56,7 @@ def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
            "growing delay, in addition to the first": Limit(fail=f"{_SECONDS}s")},
 )  # fmt: skip
 def test_passwords_cannot_be_tried_without_end(auth_throttling: BadLogins) -> None:
-    """Bad logins of one user are slowed or locked, and another user can still log in."""
+    """Password attempts for one user are limited, and another user can still log in."""
     if not auth_throttling.control.granted:
         why = f"another user cannot log in even before the test ({auth_throttling.control.reason})"
         raise EvidenceProblem(Problem("protocol", f"{why}: a refusal proves nothing"))

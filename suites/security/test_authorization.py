@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @check("security.authorization.roles", severity="critical", runbook="authorization-roles")
 def test_only_allowed_roles_get_in(auth_matrix: RoleMatrix) -> None:
-    """Every role that is not allowed is refused, where an allowed one gets in; in other methods too."""
+    """Every role that is not allowed is refused, with every method, while an allowed role gets access."""
     control = auth_matrix.control
     insist_on(control.entry, auth_matrix.control_expected, control.role)
     if not auth_matrix.closed:
@@ -39,7 +39,7 @@ def test_only_allowed_roles_get_in(auth_matrix: RoleMatrix) -> None:
 
 @check("security.authorization.ownership", severity="critical", runbook="authorization-ownership")
 def test_objects_are_closed_to_strangers(auth_ownership: OwnershipPair) -> None:
-    """What belongs to one user is refused to another, where its owner gets it."""
+    """A user cannot read or change an object of another user, while its owner can."""
     insist_on(auth_ownership.control, auth_ownership.control_expected, auth_ownership.owner)
     who = f"{auth_ownership.stranger}, for what is {auth_ownership.owner}'s"
     judge_refused("refusal", auth_ownership.entry, who, refusals=auth_ownership.expected)

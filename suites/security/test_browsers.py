@@ -21,16 +21,14 @@ LONG_AGO = 86_400.0 * 366  # epoch seconds; most who delete a cookie give it a d
 
 @check("security.cookies", severity="high", runbook="cookies")
 def test_cookies_are_guarded(http_cookies: CookieAnswers) -> None:
-    """Session cookies have Secure, HttpOnly and SameSite; browsers take every cookie, prefixes too (RFC 6265bis)."""
+    """Session cookies have Secure, HttpOnly and SameSite; browsers accept every cookie (RFC 6265bis)."""
     pages = [*answered(http_cookies.answers), *([http_cookies.login] if http_cookies.login else [])]
     seen: set[str] = set()
     for page in pages:
         seen |= _judge_cookies(page, http_cookies)
     if http_cookies.session and http_cookies.session not in seen and http_cookies.login is not None:
         hint = "is auth.cookie the name that the login sets?"
-        raise EvidenceProblem(
-            Problem("protocol", f"no answer set the session cookie {http_cookies.session}", hint)
-        )
+        raise EvidenceProblem(Problem("protocol", f"no answer set the session cookie {http_cookies.session}", hint))
     if not seen:
         judge("no cookie is set", True, of=f"{len(pages)} answers")
     insist_on_all(pages)
@@ -76,7 +74,7 @@ def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
 
 @check("security.cors", severity="critical", runbook="cors")
 def test_other_origins_cannot_read_with_credentials(http_cors: CorsAnswers) -> None:
-    """No other origin, `null` among them, may read answers with the user's credentials (Fetch, "CORS check")."""
+    """No other origin, not even `null`, may read responses with the user's credentials (Fetch, "CORS check")."""
     unclear = []
     origins: dict[str, dict[Findings, list[str]]] = {}  # case -> findings -> the answers that have them
     for answer in http_cors.answers:

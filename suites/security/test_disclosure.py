@@ -18,7 +18,7 @@ UPSTREAM = (429, 502, 503, 504)  # a limiter or a proxy spoke, not the service
 
 @check("security.headers.disclosure", severity="low", runbook="headers-disclosure")
 def test_answers_do_not_tell_versions(http_pages: Pages) -> None:
-    """Answers name no versions of the programs behind them (OWASP Secure Headers)."""
+    """Responses reveal no program versions and no internals (OWASP Secure Headers)."""
     for page in answered(http_pages.pages):
         generator = html.head_of(page.exchange.body).generator if page.is_html and page.exchange.body else ""
         told = banners.versions(page.exchange.headers, generator)
@@ -28,7 +28,7 @@ def test_answers_do_not_tell_versions(http_pages: Pages) -> None:
 
 @check("security.headers.traces", severity="high", runbook="headers-traces")
 def test_errors_do_not_tell_what_is_inside(http_errors: ProvokedErrors) -> None:
-    """Answers to wrong requests (not there, malformed, JSON that breaks off) hold no stack trace or debug page."""
+    """Responses to malformed requests contain no stack trace or debug page."""
     unclear = []
     for answer in http_errors.answers:
         if answer.exchange is None:
@@ -46,7 +46,7 @@ def test_errors_do_not_tell_what_is_inside(http_errors: ProvokedErrors) -> None:
 
 @check("security.headers.caching", severity="high", runbook="headers-caching")
 def test_private_answers_are_not_shared_by_caches(http_private: PrivateAnswer) -> None:
-    """Answers to authenticated requests may not be kept by caches that users share (RFC 9111, RFC 9213)."""
+    """Shared caches may not store responses to authenticated requests (RFC 9111, RFC 9213)."""
     exchange = http_private.exchange
     if exchange.status not in http_private.expected:
         what = f"{exchange.method} {exchange.url} as {http_private.role} answered {exchange.status}"

@@ -27,7 +27,7 @@ _CHANCE = 0.3  # of numbers without meaning a tenth has a right check digit
 
 @check("security.encryption.postgres", severity="high", runbook="encryption-postgres")
 def test_postgres_takes_no_plain_connections(postgres_encryption: PostgresEncryption) -> None:
-    """Every node refuses connections without TLS, and knows passwords as SCRAM only."""
+    """Every node refuses connections without TLS, and stores passwords only as SCRAM."""
     for node in postgres_encryption.nodes:
         if node.problem is not None:
             judge("plain connections are refused", None, equals=True, of=node.address, reason=str(node.problem))
@@ -50,8 +50,10 @@ def _asked(node: PostgresAccess) -> str:
 
 def _judge_passwords(node: PostgresAccess, certificate: bool) -> None:
     good = (SCRAM, *_PASSWORDLESS, *(("nothing",) if certificate else ()))
-    why = (f"the server asks for {node.asks_for}; for SCRAM, use `scram-sha-256` in "
-        "pg_hba.conf and then set the password again")
+    why = (
+        f"the server asks for {node.asks_for}; for SCRAM, use `scram-sha-256` in "
+        "pg_hba.conf and then set the password again"
+    )
     judge("password is asked for", node.asks_for, one_of=good, of=node.address, reason=why)
     stored = node.password_encryption
     judge("new passwords are stored as", stored, equals="scram-sha-256", of=node.address,
@@ -82,7 +84,7 @@ def _is_local(rule: AccessRule) -> bool:
 
 @check("security.encryption.redis", severity="high", runbook="encryption-redis")
 def test_redis_speaks_to_nobody_in_plain(redis_encryption: RedisEncryption) -> None:
-    """Every node asks for a password, and speaks to nobody without TLS; no TLS declared at all warns."""
+    """Every node requires a password and refuses connections without TLS; no declared TLS warns."""
     reason = "no `tls` is declared: all traffic, including the password, is sent unencrypted"
     judge("TLS is declared", redis_encryption.tls, warn_only=True, reason=reason)
     for node in redis_encryption.nodes:
@@ -110,7 +112,7 @@ def _judge_node(node: RedisAccess) -> None:
        fixed={"entropy, in bits a byte": ENTROPY,
               "share of numbers with the check digit of a card": Limit(fail=_CHANCE)})  # fmt: skip
 def test_columns_hold_no_plain_text(postgres_columns: PostgresColumns) -> None:
-    """Sampled values of declared columns hold no plain text and look random; none is shown."""
+    """Sampled values of declared columns have no plain text and look random; no value is shown."""
     for column in postgres_columns.columns:
         if column.problem is not None:
             judge("values checked", None, equals=True, of=column.column, reason=str(column.problem))
@@ -140,5 +142,3 @@ def _judge_column(column: ColumnSample) -> None:
 
 def _of(column: ColumnSample) -> str:
     return f"of {column.values} values that were checked"
-
-

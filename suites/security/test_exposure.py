@@ -32,7 +32,7 @@ def _is_unclear(probe: Probe) -> bool:
 
 @check("security.exposure.files", severity="critical", runbook="exposure-files")
 def test_files_do_not_lie_open(http_exposure: Exposure) -> None:
-    """Repositories, environment files, dumps, archives, keys and the like are not served; judged by content."""
+    """Repositories, environment files, dumps, archives and keys are not served; the content decides."""
     known = {probe.what for probe in http_exposure.files}
     _judge_probes(http_exposure.files, known, http_exposure.missing)
 
@@ -46,14 +46,14 @@ def test_debug_pages_do_not_lie_open(http_exposure: Exposure) -> None:
 
 @check("security.exposure.listing", severity="critical", runbook="exposure-listing")
 def test_folders_are_not_listed(http_exposure: Exposure) -> None:
-    """Folders, those that the front page loads from among them, do not list what they hold."""
+    """Folders, also those that the front page loads from, do not list their content."""
     known = {probe.what for probe in http_exposure.folders}
     _judge_probes(http_exposure.folders, known, http_exposure.missing)
 
 
 @check("security.exposure.methods", severity="critical", runbook="exposure-methods")
 def test_unusual_methods_do_nothing(http_methods: Methods) -> None:
-    """TRACE echoes no header, TRACK neither, WebDAV lists nothing; judged by what comes back (RFC 9110, 9.3.8)."""
+    """TRACE and TRACK echo no header, and WebDAV lists nothing; the response decides (RFC 9110, 9.3.8)."""
     unclear = []
     for answer in http_methods.answers:
         status = answer.exchange.status
@@ -74,7 +74,7 @@ def test_unusual_methods_do_nothing(http_methods: Methods) -> None:
     opt_in="connects to every declared port of the hosts under `exposure`, as a port scan does",
 )
 def test_no_port_is_open_that_is_not_meant_to_be(tcp_ports: OpenPorts) -> None:
-    """Of the declared ports only the expected ones accept connections."""
+    """Only the expected ports of a host accept connections."""
     judge("expected ports that are open", len(set(tcp_ports.expected) & set(tcp_ports.open)), at_least=1)
     others = [port for port in tcp_ports.open if port not in tcp_ports.expected]
     for port in others[:50]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @check("security.headers.hsts", severity="high", limit=Limit(warn="180d", fail="1d"), runbook="headers-hsts")
 def test_browsers_are_told_to_keep_to_https(http_secure: Pages, declared: Mapping[str, Any], limit: Limit) -> None:
-    """Answers over TLS have a Strict-Transport-Security that browsers take, for long enough (RFC 6797)."""
+    """Responses over TLS have a valid Strict-Transport-Security with a long max-age (RFC 6797)."""
     for_people = _for_people(declared)  # programs hardly ever heed it
     first, *others = answered(http_secure.pages)
     for page in (first, *others):
@@ -48,7 +48,7 @@ def _for_people(declared: Mapping[str, Any]) -> bool:
 
 @check("security.headers.content-type", severity="high", runbook="headers-content-type")
 def test_browsers_do_not_guess_types(http_pages: Pages, declared: Mapping[str, Any]) -> None:
-    """Answers say their type and forbid sniffing; JSON is not sent as HTML (Fetch, WHATWG MIME Sniffing)."""
+    """Responses declare their type and forbid sniffing; JSON is not sent as HTML (WHATWG MIME Sniffing)."""
     for page in answered(http_pages.pages):
         exchange = page.exchange
         if exchange.size or 200 <= exchange.status < 300:
@@ -90,7 +90,7 @@ def _policies(exchange: Exchange) -> tuple[csp.Policy, ...]:
 
 @check("security.headers.framing", severity="medium", runbook="headers-framing")
 def test_strangers_cannot_frame_pages(http_html: Pages) -> None:
-    """HTML pages cannot be framed by every site: frame-ancestors, or X-Frame-Options where there is none."""
+    """Foreign sites cannot frame HTML pages: frame-ancestors, or X-Frame-Options without it."""
     for page in answered(http_html.pages, html=True):
         record("framing", framing.judged(page.exchange.headers), page.name)
     insist_on_all(http_html.pages)
@@ -98,7 +98,7 @@ def test_strangers_cannot_frame_pages(http_html: Pages) -> None:
 
 @check("security.headers.referrer", severity="medium", runbook="headers-referrer")
 def test_other_sites_do_not_get_our_addresses(http_html: Pages) -> None:
-    """HTML pages have a Referrer-Policy that keeps paths and queries from other sites (Referrer Policy)."""
+    """HTML pages have a Referrer-Policy that hides paths and queries from other sites (Referrer Policy)."""
     for page in answered(http_html.pages, html=True):
         metas = html.head_of(page.exchange.body).referrer if page.exchange.body else ()
         record("referrer policy", referrer.judged(page.exchange.headers, metas), page.name)
@@ -107,7 +107,7 @@ def test_other_sites_do_not_get_our_addresses(http_html: Pages) -> None:
 
 @check("security.headers.hardening", severity="low", runbook="headers-hardening")
 def test_pages_ask_browsers_for_more(http_html: Pages) -> None:
-    """HTML pages ask for what costs little, in words that browsers know: COOP, Permissions-Policy, form-action."""
+    """HTML pages use simple protections with valid values: COOP, Permissions-Policy, form-action."""
     told: dict[str, list[str]] = {}  # what could be better -> the pages where
     pages = answered(http_html.pages, html=True)
     for page in pages:
@@ -122,7 +122,7 @@ def test_pages_ask_browsers_for_more(http_html: Pages) -> None:
 
 @check("security.headers.blocked", severity="medium", runbook="headers-blocked")
 def test_browsers_load_what_pages_ask_for(http_html: Pages) -> None:
-    """No script, style or frame of a page is blocked as mixed content; its own policy forbids none of its scripts."""
+    """No script, style or frame of a page is blocked as mixed content, and no script by the page's own policy."""
     for page in answered(http_html.pages, html=True):
         exchange = page.exchange
         policies = _policies(exchange)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @check("security.kubernetes.pods", severity="high", runbook="kubernetes-pod-security")
 def test_pods_keep_to_themselves(kubernetes_pods: KubernetesPods) -> None:
-    """No pod has what the baseline standard forbids; host ports and what the restricted one forbids besides warn."""
+    """Pods meet the baseline Pod Security Standard; host ports, and what the restricted one forbids, warn."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
     risks: dict[str, tuple[set[str], set[str]]] = {}
     for pod in kubernetes_pods.pods:
@@ -28,7 +28,7 @@ def test_pods_keep_to_themselves(kubernetes_pods: KubernetesPods) -> None:
 
 @check("security.encryption.storage", severity="high", runbook="encryption-storage")
 def test_volumes_are_encrypted(kubernetes_storage: StorageClasses) -> None:
-    """The storage classes of the namespace's claims say that they encrypt; one that does not say warns."""
+    """The storage classes of the namespace's claims say that they encrypt; no statement warns."""
     judge("storage classes in use", len(kubernetes_storage.classes), at_least=0)
     for name, encrypted in kubernetes_storage.classes:
         judge("encrypts", encrypted is not False, of=name, reason="its parameters switch encryption off")

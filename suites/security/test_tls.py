@@ -55,7 +55,7 @@ def _known(what: str, each: Sequence[Seen]) -> Iterator[Seen]:
 
 @check("security.tls.trust", severity="critical", runbook="tls-trust")
 def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertificates) -> None:
-    """Every address sends a chain that leads to a trusted CA, and its certificate is valid already."""
+    """Every address sends a chain to a trusted CA, and its certificate is already valid."""
     for served in _known("chain", tls_certificate.served):
         judge("chain to a trusted CA", not served.distrust, of=served.address, reason=served.distrust)
         own = served.sent[0]
@@ -77,7 +77,7 @@ def _longest(begin: float) -> int:
 
 @check("security.tls.hostname", severity="critical", runbook="tls-hostname")
 def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
-    """The certificate of every address is for the name that clients ask for."""
+    """The certificate of every address contains the name that clients use."""
     for served in _known("name", tls_name.served):
         told = ", ".join(served.names[:5]) or "no name"
         judge(
@@ -90,7 +90,7 @@ def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
 
 @check("security.tls.expiry", severity="critical", limit=Limit(warn="25%", fail="10%"), runbook="renew-certificate")
 def test_certificate_outlives_its_renewal(tls_certificate: TlsCertificates, limit: Limit) -> None:
-    """Enough lifetime is left for renewals, of the certificate and its CAs: a share of it, at most 21 and 7 days."""
+    """The certificate and its CAs have enough lifetime left for a renewal: a share, at most 21 and 7 days."""
     for served in _known("lifetime left", tls_certificate.served):
         for place, each in enumerate(served.path or served.sent[:1]):  # the first end on the path ends it all
             lifetime, left = each.not_after - each.not_before, each.not_after - served.seen_at
@@ -113,7 +113,7 @@ def _time(seconds: float) -> str:
        fixed={"RSA key, in bits": Limit(fail=RSA), "EC key, in bits": Limit(fail=EC),
               "usual RSA exponent": Limit(warn=EXPONENT)})  # fmt: skip
 def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
-    """The keys of the certificate and of the CAs behind it: RSA of 2048 bits, EC of 256, or Ed25519 and Ed448."""
+    """Keys of the certificate and of its CAs are long enough: RSA 2048 bits, EC 256, or Ed25519 and Ed448."""
     for served in _known("key", tls_certificate.served):
         for place, each in enumerate(served.path or served.sent[:1]):
             of = _place(served, place)
@@ -136,7 +136,7 @@ def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
 
 @check("security.tls.signature", severity="high", runbook="tls-signature")
 def test_signatures_are_sound(tls_certificate: TlsCertificates) -> None:
-    """No signature between the certificate and its CA uses SHA-1 or MD5; that of a root on itself proves nothing."""
+    """No signature of the certificate or its CAs uses SHA-1 or MD5; a root's self-signature does not count."""
     for served in _known("signature", tls_certificate.served):
         path = served.path or served.sent[:1]
         for place, each in enumerate(path):
@@ -165,7 +165,7 @@ def _place(served: ServedCertificate, place: int) -> str:
        fixed={"remaining validity of a stapled OCSP answer": Limit(fail=f"{SKEW:.0f}s"),
               "age of a stapled OCSP answer without an end date": Limit(fail=f"{LONGEST_STAPLE:.0f}s")})  # fmt: skip
 def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
-    """Where the CA tells revocations by OCSP: a good answer is stapled; one that must be is; none says revoked."""
+    """The stapled OCSP response is good and present if required; the certificate is not revoked."""
     for served in _known("revocation", tls_certificate.served):
         staple, of = served.staple, served.address
         if staple is None:
@@ -191,7 +191,7 @@ def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
 
 @check("security.tls.protocols", severity="critical", runbook="tls-protocols")
 def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
-    """Every address speaks TLS 1.2 or 1.3 and nothing older; one without 1.3 warns."""
+    """Every address accepts TLS 1.2 or 1.3 and nothing older; without TLS 1.3 it warns."""
     for accepted in _known("versions", tls_suites.accepted):
         spoken = [version for version, _ in accepted.versions]
         old = [version for version in spoken if version not in SECURE]
@@ -205,7 +205,7 @@ def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
 @check("security.tls.ciphers", severity="high", runbook="tls-ciphers",
        fixed={"Diffie-Hellman parameters, in bits": Limit(fail=DH)})  # fmt: skip
 def test_weak_ciphers_are_refused(tls_suites: TlsSuites) -> None:
-    """No broken cipher suite is accepted, each version offers forward secrecy; CBC and static RSA warn."""
+    """No broken cipher suite is accepted, and each version offers forward secrecy; CBC and static RSA warn."""
     for accepted in _known("ciphers", tls_suites.accepted):
         judge("versions", len(accepted.versions) or None, at_least=1, of=accepted.address)
         for version, suites in accepted.versions:
@@ -258,7 +258,7 @@ def _list(names: Sequence[str]) -> str:
 
 @check("security.tls.attacks", severity="critical", runbook="tls-attacks")
 def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
-    """No address is open to Heartbleed, CCS injection, ROBOT, CRIME, client renegotiation or a downgrade."""
+    """No server is vulnerable to Heartbleed, CCS injection, ROBOT, CRIME, renegotiation or downgrade attacks."""
     for server in _known("attacks", tls_attacks.servers):
         tried = len(server.attacks) if len(server.attacks) >= ATTACKS else None
         judge("attacks tried", tried, at_least=ATTACKS, of=server.address)
@@ -268,7 +268,7 @@ def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
 
 @check("security.tls.profile", severity="medium", runbook="tls-profile")
 def test_server_keeps_the_declared_profile(tls_profile: TlsProfile) -> None:
-    """Every address keeps Mozilla's server side TLS profile that is declared for it."""
+    """Every address matches the Mozilla TLS profile that is declared for it."""
     for server in _known("profile", tls_profile.servers):
         told = "; ".join(text for _, text in server.deviations)
         judge(f"profile {tls_profile.profile}", not server.deviations, of=server.address, reason=told)

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @check("security.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")
 def test_nothing_critical_runs(vulnerabilities_running: VulnerabilityReport, limit: Limit) -> None:
-    """What runs has no critical vulnerability whose fix has been out for longer than the grace."""
+    """The running build has no critical vulnerability whose fix is older than the grace period."""
     judge_overdue(vulnerabilities_running, "critical", limit)
 
 
 @check("security.vulnerabilities.high", severity="high", limit=Limit(warn=0), runbook="vulnerabilities")
 def test_little_high_runs(vulnerabilities_running: VulnerabilityReport, limit: Limit) -> None:
-    """What runs has no high vulnerability whose fix has been out for longer than the grace."""
+    """The running build has no high vulnerability whose fix is older than the grace period."""
     judge_overdue(vulnerabilities_running, "high", limit)
 
 
 @check("security.vulnerabilities.benchmark", severity="high", runbook="cluster-benchmark")
 def test_the_cluster_passes_its_benchmark(kube_bench: Benchmark) -> None:
-    """No scored test of the CIS benchmark fails on the cluster's nodes; one that is not scored warns."""
+    """No scored test of the CIS benchmark fails on the cluster's nodes; tests that are not scored warn."""
     judge("tests that passed", kube_bench.passed, at_least=1)
     for result in kube_bench.results:
         if result.status == "FAIL":
@@ -35,7 +35,7 @@ def test_the_cluster_passes_its_benchmark(kube_bench: Benchmark) -> None:
 
 @check("security.vulnerabilities.policies", severity="high", runbook="cluster-policies")
 def test_no_object_violates_a_policy(gatekeeper: Policies) -> None:
-    """No object in the cluster violates a Gatekeeper constraint that denies; one that is only tried out warns."""
+    """No object in the cluster violates a Gatekeeper constraint that denies; constraints in test only warn."""
     judge("constraints checked", gatekeeper.tested, at_least=1)
     for policy in gatekeeper.policies:
         judge(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_endpoint_answers_as_declared(
     http_endpoint: Exchange, http_contract: Contract | None, declared: Mapping[str, Any]
 ) -> None:
-    """Status, content type, text and body are as declared, by JSON Schema or OpenAPI document where one is named."""
+    """Status, content type, text and body are as declared; the body matches its JSON Schema or OpenAPI document."""
     looked_at = expected_answer(declared)
     status, kind = http_endpoint.status, http_endpoint.content_type
     found = list(answer_checks(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
@@ -36,7 +36,7 @@ def test_endpoint_answers_as_declared(
 
 @check("smoke.api.budget", severity="high", limit=Limit(warn=1, fail=2), runbook="api-budget")
 def test_endpoint_keeps_its_budget(http_budget: Exchange, declared: Mapping[str, Any], limit: Limit) -> None:
-    """The answer comes within the endpoint's own budget; the limit counts in budgets."""
+    """The response time of the endpoint, in multiples of its declared budget."""
     budget = declared["budget"]
     told = f"{1000 * http_budget.seconds:.0f} ms of {1000 * budget:.0f} ms"
     judge("response time", http_budget.seconds / budget, at_most=limit, unit="x budget", reason=told)
@@ -44,7 +44,7 @@ def test_endpoint_keeps_its_budget(http_budget: Exchange, declared: Mapping[str,
 
 @check("smoke.api.openapi", severity="medium", runbook="api-openapi")
 def test_openapi_document_declares_the_endpoints(http_openapi: OpenApi) -> None:
-    """The served OpenAPI document is valid and declares the endpoints that prodcheck.toml names."""
+    """The published OpenAPI document is valid and contains the declared endpoints."""
     judge("status", http_openapi.exchange.status, equals=200)
     judge("document is valid", not http_openapi.problems, reason="; ".join(http_openapi.problems[:5]))
     judge(

@@ -16,7 +16,7 @@ STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 @check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout",
        fixed={"time that an added pod may need to start": Limit(fail=f"{STARTING}s")})  # fmt: skip
 def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
-    """The controller has seen the newest version, all pods are of it, ready and available, and none crashes."""
+    """The rollout of the current version is complete: all pods are ready and available, and none crashes."""
     found = kubernetes_rollout.workload
     if not judge("workload exists", found is not None, of=kubernetes_rollout.wanted,
                  reason="no such workload in the namespace"):  # fmt: skip
@@ -71,7 +71,7 @@ def _starts(pod: Pod, now: float) -> bool:
 @check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts",
        fixed={"period in which a restart counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
-    """Restarts of the containers of the current version, while the last one is new: more than one warn, three fail."""
+    """Recent restarts of the containers of the current version: more than one warn, more than three fail."""
     found = kubernetes_rollout.workload
     current = [each for each in kubernetes_rollout.pods
                if each.lives and (found is None or not found.hash or each.hash == found.hash)]  # fmt: skip

@@ -41,13 +41,13 @@ def _where(exchange: Exchange, login: LoginPage) -> str:
 
 @check("smoke.auth.login", severity="critical", runbook="auth-login")
 def test_good_credentials_are_taken(auth_login: Login) -> None:
-    """Good credentials give a token or a session."""
+    """A login with good credentials returns a token or a session."""
     judge("login", auth_login.granted, of=auth_login.role, reason=auth_login.reason)
 
 
 @check("smoke.auth.rejects", severity="critical", runbook="auth-rejects")
 def test_bad_credentials_are_refused_alike(auth_rejections: Rejections, declared: Mapping[str, Any]) -> None:
-    """Wrong password, unknown user and empty password are refused, in the same words, where a good login works."""
+    """A wrong password, an unknown user and an empty password are refused with the same message."""
     if not auth_rejections.control.granted:
         why = f"valid credentials are refused too ({auth_rejections.control.reason}): refusals prove nothing"
         raise EvidenceProblem(Problem("protocol", why))
@@ -81,7 +81,7 @@ def _without_digits(word: re.Match[str]) -> str:
 
 @check("smoke.auth.required", severity="critical", runbook="auth-required")
 def test_protected_endpoint_asks_who_you_are(auth_required: ProtectedAnswers) -> None:
-    """Without a token and with a garbage one: 401, 403 or the login page, where an allowed role gets its answer."""
+    """Without a token, or with an invalid one, a protected endpoint refuses access; an allowed role gets it."""
     control = auth_required.control
     if control.status not in auth_required.control_expected or auth_required.control_login:
         asked = f"{control.method} {control.url} as {auth_required.control_role}"
@@ -103,7 +103,7 @@ def test_protected_endpoint_asks_who_you_are(auth_required: ProtectedAnswers) ->
 
 @check("smoke.auth.session", severity="high", runbook="auth-session")
 def test_session_opens_and_ends(auth_session: Session) -> None:
-    """A fresh token opens a protected endpoint; after logout it does not, where logout is declared to revoke."""
+    """A new token gives access to a protected endpoint; after logout it does not, if logout revokes it."""
     place, met = auth_session.endpoint, auth_session.opened_login
     opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=place)
     opened = (

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @check("smoke.memcached.responds", severity="critical", runbook="memcached-responds")
 def test_every_server_answers(memcached_servers: MemcachedServers) -> None:
-    """Every declared server tells its version: keys of one that is gone are missed, or written elsewhere."""
+    """Every declared server returns its version; keys of a missing server are missed or written elsewhere."""
     for node in memcached_servers.nodes:
         judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
 
 
 @check("smoke.memcached.writes", severity="high", runbook="memcached-writes")
 def test_no_write_is_refused(memcached_evictions: MemcachedEvictions) -> None:
-    """No item is refused for lack of memory while the server is watched: evictions are off, or found nothing."""
+    """No item is refused for lack of memory: evictions are off, or found nothing to evict."""
     for node in memcached_evictions.nodes:
         why = str(node.problem or f"{node.refused} items in {node.seconds:.3g} s could not be stored, {_memory(node)}")
         judge("writes refused", None if node.problem else node.refused, equals=0, of=node.address, reason=why)
@@ -27,9 +27,9 @@ def test_no_write_is_refused(memcached_evictions: MemcachedEvictions) -> None:
 
 @check("smoke.memcached.evictions", severity="medium", limit=Limit(warn=1), runbook="memcached-evictions")
 def test_evictions_are_few(memcached_evictions: MemcachedEvictions, limit: Limit) -> None:
-    """Items evicted a second while the server is watched; the hit ratio is shown and never judged.
+    """Items that the cache evicts per second; the hit ratio is shown, but has no limit.
 
-    A full cache that evicts works as it should, so this only warns unless a threshold says more.
+    A full cache evicts in normal operation, so this only warns, unless a threshold sets a fail level.
     """
     for node in memcached_evictions.nodes:
         why = str(node.problem or f"{_memory(node)}; one slab class can be full while memory is left")

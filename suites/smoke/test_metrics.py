@@ -16,7 +16,7 @@ NO_LEVELS = {"warn": None, "fail": None}
 
 @check("smoke.metrics.*", severity="critical", runbook="metrics")
 def test_users_see_what_they_should(metric: MetricValues, declared: dict[str, Any], limit: Limit | None) -> None:
-    """A declared number of Prometheus lies within its limits, and is made of enough samples, new ones among them."""
+    """A declared Prometheus query is within its limits, with enough samples, some of them recent."""
     direction = "at_least" if declared["at_least"] is not None else "at_most"
     levels = declared[direction] or NO_LEVELS
     if limit is None and levels == NO_LEVELS:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @check("smoke.dns.resolves", severity="critical", runbook="dns")
 def test_name_resolves(dns_name: NameAnswer) -> None:
-    """The declared name resolves, to the declared addresses where some are declared."""
+    """The declared name resolves, and to the declared addresses if there are any."""
     judge("addresses", len(dns_name.addresses), at_least=1, reason=f"{dns_name.name} has no address")
     for address in dns_name.expected:
         judge("declared address is there", address in dns_name.addresses, of=address, reason="not among the answers")

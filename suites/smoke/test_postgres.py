@@ -16,14 +16,14 @@ def _answering(cluster: PostgresCluster) -> list[PostgresNode]:
 
 @check("smoke.postgres.connects", severity="critical", runbook="postgres-connects")
 def test_every_node_answers(postgres_cluster: PostgresCluster) -> None:
-    """Every declared node takes a connection and answers a query."""
+    """Every declared node accepts a connection and answers a query."""
     for node in postgres_cluster.nodes:
         judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
 
 
 @check("smoke.postgres.primary", severity="critical", runbook="postgres-primary")
 def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) -> None:
-    """As many primaries as expected, of one cluster, whose writes are taken; the writer's address leads to one."""
+    """The expected primaries belong to one cluster and accept writes; the writer's address points to one."""
     nodes = _answering(postgres_cluster)
     primaries = [node for node in nodes if not node.recovering]
     found = ", ".join(node.address for node in primaries) or "none"
@@ -66,7 +66,7 @@ def _commits(node: PostgresNode) -> None:
 
 @check("smoke.postgres.standbys", severity="critical", runbook="postgres-standbys")
 def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
-    """As many standbys as expected are found, read-only, and receive from the primary."""
+    """The expected standbys are read-only and stream from the primary."""
     standbys = [node for node in _answering(postgres_cluster) if node.recovering]
     found = ", ".join(node.address for node in standbys) or "none"
     judge("standbys", len(standbys), equals=postgres_cluster.expected_standbys,
@@ -88,7 +88,7 @@ def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
     "smoke.postgres.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="postgres-connections"
 )
 def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -> None:
-    """The used share of the connections that ordinary users may have, and the database; a role without any warns."""
+    """The used share of the available connections, of the server and of the database."""
     for node in postgres_cluster.nodes:
         if node.problem is not None:
             if node.problem.kind == "full":

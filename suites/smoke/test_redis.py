@@ -20,7 +20,7 @@ def _answering(group: RedisGroup) -> list[RedisNode]:
 
 @check("smoke.redis.responds", severity="critical", runbook="redis-responds")
 def test_every_node_answers(redis_group: RedisGroup) -> None:
-    """Every declared node answers PING and is not loading its data."""
+    """Every declared node answers PING, with its data loaded."""
     for node in redis_group.nodes:
         if judge("answers", node.problem is None, of=node.address, reason=str(node.problem or "")):
             judge("has its data", not node.loading, of=node.address, reason="it is still loading its data set")
@@ -28,7 +28,7 @@ def test_every_node_answers(redis_group: RedisGroup) -> None:
 
 @check("smoke.redis.roles", severity="critical", runbook="redis-roles")
 def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
-    """As many primaries and replicas as expected; every replica's link is up, to one of them; a cluster is whole."""
+    """The expected primaries and replicas are there, every replica is linked to a primary, a cluster is complete."""
     nodes = _answering(redis_group)
     for role, word, wanted in (
         ("master", "primaries", redis_group.expected_primaries),
@@ -76,9 +76,9 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory",
        fixed={"memory whose keys may not be evicted": NOT_EVICTABLE})  # fmt: skip
 def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, limit: Limit) -> None:
-    """The used share of maxmemory where nothing can be evicted; a full cache that evicts is healthy.
+    """The used share of maxmemory if nothing can be evicted; a full cache that can evict passes.
 
-    Under `noeviction` nothing can, under the volatile policies nothing without a time to live.
+    With `noeviction` no key can be evicted; with the volatile policies, no key without a time to live.
     """
     for node in _answering(redis_group):
         if not node.maxmemory or _evictable(node):
@@ -103,7 +103,7 @@ def _evictable(node: RedisNode) -> int:
 
 @check("smoke.redis.writes", severity="critical", runbook="redis-writes")
 def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
-    """What each primary answers to a SET that changes nothing: memory, replicas, disk and cluster may refuse it."""
+    """Every primary accepts a SET that changes nothing: memory, replicas, disk and cluster allow writes."""
     primaries = [node for node in redis_writes.nodes if node.problem is None and node.role == "master"]
     for node in primaries:
         allow = f"{node.denied}: ACL SETUSER … +set ~prodcheck:*, or set try_writes = false"
@@ -118,7 +118,7 @@ def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
 @check("smoke.redis.persistence", severity="high", runbook="redis-persistence",
        fixed={"duration of a save that takes ten times as long as the last one": ENDLESS})  # fmt: skip
 def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
-    """The last snapshot and the append-only file are good, where persistence is on; it is on where declared."""
+    """Persistence is on as declared, and the last snapshot and append-only file are good."""
     nodes = _answering(redis_group)
     for node in nodes if redis_group.persistence is not None else ():
         on = node.saves or node.aof

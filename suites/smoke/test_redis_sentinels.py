@@ -14,7 +14,7 @@ _ALLOW = "ACL SETUSER … +sentinel|master +sentinel|replicas +sentinel|ckquorum
 
 @check("smoke.redis.sentinels", severity="critical", runbook="redis-sentinels")
 def test_sentinels_can_fail_over(redis_sentinels: RedisSentinels) -> None:
-    """The Sentinels send clients to the primary, agree on it, and are enough to replace it; one that is gone warns."""
+    """The Sentinels agree on the primary, send clients to it, and can replace it; a missing Sentinel warns."""
     found = redis_sentinels
     able = [each for each in found.sentinels if not _unable(each)]
     quorum = max((each.quorum for each in able), default=1)

@@ -27,7 +27,7 @@ ADDRESS_TIME = Limit(warn="2s", fail="30s")
 
 @check("smoke.service.health", severity="critical", runbook="service-health")
 def test_service_says_it_is_healthy(http_health: Health) -> None:
-    """The health address answers 2xx with a document that says pass, up or ok; no error page, no login form."""
+    """The health endpoint answers 2xx with a document that says pass, up or ok, not an error page or login form."""
     exchange = http_health.exchange
     if not judge(
         "health status",
@@ -67,7 +67,7 @@ def _is_document(exchange: Exchange) -> bool:
 
 @check("smoke.service.latency", severity="high", limit=Limit(warn="500ms", fail="2s"), runbook="service-latency")
 def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
-    """The median of five answers of the health address, after one warm-up."""
+    """The median time of five responses of the health endpoint, after one warm-up."""
     good = [each.seconds for each in http_health.samples if 200 <= each.status < 300]
     judge("median of health answers", statistics.median(good) if good else None, at_most=limit, unit="s")
 
@@ -75,7 +75,7 @@ def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
 @check("smoke.service.version", severity="critical", runbook="service-version",
        fixed={"connections that reported a revision": TELLING_SHARE})  # fmt: skip
 def test_service_runs_the_revision(http_version: Revisions) -> None:
-    """Many new connections all meet the revision that this run is about, and all pods run what was shipped."""
+    """Many new connections all reach the deployed revision, and all pods run the declared image."""
     expected = http_version.expected
     if not expected:
         raise EvidenceProblem(Problem("configuration", "no revision was given", "give --revision REV"))
@@ -123,10 +123,10 @@ def _images(images: tuple[RunningImage, ...]) -> None:
 
 @check("smoke.service.negotiation", severity="critical", runbook="service-negotiation")
 def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
-    """Compressed (gzip, br) and plain answers agree, and HTTP/2 answers as HTTP/1.1 does where it is offered.
+    """Compressed (gzip, br) and plain responses are the same, and so are HTTP/2 and HTTP/1.1.
 
-    HTTP/3 is noted where it is advertised, not tried. Text that differs warns; what changes from answer to answer is
-    not compared.
+    HTTP/3 is noted if it is advertised, but not tested. Different text warns; text that changes with every response
+    is not compared.
     """
     met, there = http_negotiation.looked_at, http_negotiation.declared
     why = f"only {met} of {there} answers arrived in time: is the service slow?"
@@ -154,10 +154,10 @@ def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
 @check("smoke.service.addresses", severity="high", runbook="service-addresses",
        fixed={"time to answer": ADDRESS_TIME})  # fmt: skip
 def test_every_address_answers(http_addresses: Addresses) -> None:
-    """Every address that the service's requests go to answers, over TLS with a certificate that holds.
+    """Every address of the service answers, over TLS with a valid certificate.
 
-    Where users are out it fails, where it may be our own network it is errored. A family without a route from here is
-    left out, and said.
+    It fails if users are affected. It is errored if the cause may be our own network. Without a route from here,
+    IPv4 or IPv6 is skipped, with a note.
     """
     if http_addresses.problem is not None:
         judge("the name exists", False, reason=str(http_addresses.problem))
@@ -176,7 +176,7 @@ def test_every_address_answers(http_addresses: Addresses) -> None:
 
 @check("smoke.service.redirect", severity="medium", runbook="service-redirect")
 def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
-    """Plain HTTP leads to HTTPS of a declared host; a closed port is as good."""
+    """Plain HTTP redirects to HTTPS of a declared host; a closed port passes, too."""
     if http_redirect.closed:
         judge("plain HTTP", "closed", equals="closed")
         return

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @check("smoke.workflow.*", severity="critical", runbook="workflow")
 def test_user_gets_through(workflow: WorkflowRun) -> None:
-    """Every declared step answers as declared, and the clean-up removes what it made."""
+    """Every declared step answers as declared, and the clean-up succeeds."""
     first = next((step.problem for step in workflow.steps if step.problem is not None), None)
     if first is not None and first.at and first.kind != "denied" and not any(step.exchange for step in workflow.steps):
         raise EvidenceProblem(first)  # nothing was answered at all: smoke.service.addresses tells whose fault that is
