@@ -28,7 +28,7 @@ TAIL = 0.05  # the share of all requests, the slowest, that the tail is
 TAIL_PERCENTILE = 0.975  # the percentile that says how much slower the tail is: the middle of it
 MAX_BASELINE_ERRORS = 0.05  # share of errors of the copy beside the canary from which it is nothing to compare with
 MAX_LATENESS = 0.5  # share of the time that the requests should take, and a second, that they may be late
-MAX_CLIENT_DELAY_SHARE = 0.2  # share of the times that may be this machine's own lateness
+MAX_CLIENT_DELAY_SHARE = 0.5  # this machine's own known lateness in proportion to the times, which are without it
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Sample:
     """Requests to one copy. times: seconds of the good answers, in the order in which the requests were sent.
 
     failed: how many others; endpoints, failed_endpoints: which each of them was sent to, empty where there is only one;
-    client_delay: seconds of all times by which this machine was late; seconds: from the first request to the last end.
+    client_delay: seconds by which this machine was late, in sum, which are no part of `times`; seconds: from the first
+    request to the last end.
     """
 
     times: tuple[float, ...]

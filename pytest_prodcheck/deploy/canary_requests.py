@@ -105,12 +105,15 @@ def _warm_up(senders: Senders) -> None:
 
 
 def _make_sample(results: list[_Result], seconds: float) -> Sample:
-    """In the order in which they were sent: slow ones come to their end together."""
+    """In the order in which they were sent: slow ones come to their end together.
+
+    What this machine itself is known to have waited for a processor is no part of a time.
+    """
     good = sorted(each for each in results if each.good)
     failed = tuple(each.endpoint for each in results if not each.good)
     delay = sum(each.client_delay for each in results)
-    times, endpoints = tuple(each.seconds for each in good), tuple(each.endpoint for each in good)
-    return Sample(times, len(failed), delay, seconds, endpoints, failed)
+    times = tuple(max(0.0, each.seconds - each.client_delay) for each in good)
+    return Sample(times, len(failed), delay, seconds, tuple(each.endpoint for each in good), failed)
 
 
 class RequestComparison:

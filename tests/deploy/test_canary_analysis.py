@@ -160,7 +160,7 @@ def stalled(of: Sample, stalls: int, source: random.Random) -> Sample:
         (Sample((0.02,) * 1000, 0), Sample((0.02,) * 10, 0)),
         (Sample((0.02,) * 900, 100), Sample((0.02,) * 900, 100)),  # what is beside it fails as often
         (Sample((), 1000), Sample((), 1000)),
-        (Sample((0.02,) * 1000, 0, client_delay=10.0), Sample((0.02,) * 1000, 0)),
+        (Sample((0.02,) * 1000, 0, client_delay=11.0), Sample((0.02,) * 1000, 0)),
         (Sample((0.02,) * 1000, 0, seconds=90.0), Sample((0.02,) * 1000, 0, seconds=20.0)),
     ],
 )
