@@ -99,7 +99,7 @@ def test_toml_is_what_prodcheck_takes(text: str, tmp_path: Path) -> None:
     whole = "version" in plain and "environments" in plain
     if not whole:
         plain.setdefault("version", 1)
-    jsonschema.Draft202012Validator(schema()).validate(plain)
+    validator().validate(plain)
     if whole:
         load(laid_out(text, tmp_path))
 
@@ -111,6 +111,11 @@ def test_the_example_of_the_configuration_page_is_one_whole_file(tmp_path: Path)
     parts = re.split(r"^#: \w+\n", text, flags=re.MULTILINE)[1:]
     shown = blocks(ROOT / "docs" / "configuration.md", "toml")
     assert sorted(part.strip() for part in parts) == sorted(part.strip() for part in shown)
+
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema())
 
 
 def laid_out(text: str, folder: Path) -> Path:
