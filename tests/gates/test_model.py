@@ -1,7 +1,7 @@
 """Every answer of gate, exec and needs against the reference in `model_world`, on sequences that Hypothesis invents.
 
-PRODCHECK_SOAK=1: 5,000 of them, in parts of 100 with a seed each. PRODCHECK_MODEL_CODE=FOLDER: another checkout's code;
-PRODCHECK_MODEL_HUNT=FILE: what is found is written there, with the number of the example, and the hunt goes on.
+40 of them; PRODCHECK_SOAK=1: 5,000, in parts of 100 with a seed each. PRODCHECK_MODEL_CODE=FOLDER: another checkout's
+code; PRODCHECK_MODEL_HUNT=FILE: what is found is written there, with the number of the example, and the hunt goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.gates.model_project import Commands, RealProject, texts
 from tests.gates.model_world import CLOSED, EXTRAS, GATES, OPEN, USAGE, Files, State, World
 
 SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
-EXAMPLES = int(os.environ.get("PRODCHECK_MODEL_EXAMPLES", 5000 if SOAK else 100))
+EXAMPLES = int(os.environ.get("PRODCHECK_MODEL_EXAMPLES", 5000 if SOAK else 40))
 PART = 100 if SOAK else EXAMPLES
 HUNT = os.environ.get("PRODCHECK_MODEL_HUNT", "")
 environments = st.sampled_from(sorted(GATES))
