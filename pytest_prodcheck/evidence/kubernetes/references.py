@@ -5,12 +5,13 @@ By kind, namespace and name. What may not be read is not judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.certificate_pairs import pair_fault
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
@@ -79,9 +80,19 @@ class ExistingObjects:
             where = self.space_of(each) if KINDS[kind][2] else ""
             if _is_of_kind(each, kind) and (kind, name_of(each), where) == wanted:
                 return _keys(each)
-        return self._live_keys(kind, space).get(name)
+        live = self._live_keys(kind, space).get(name)
+        return None if live is None else live[0]
 
-    def _live_keys(self, kind: str, space: str) -> dict[str, set[str]]:
+    def pair_fault(self, name: str, space: str) -> str:
+        """What is wrong with the certificate in a Secret that is there, "" for nothing."""
+        mine = (each for each in self.objects if _is_of_kind(each, "Secret") and name_of(each) == name)
+        for each in mine:
+            if self.space_of(each) == space:
+                return pair_fault(each)
+        return self._live_keys("Secret", space).get(name, (set(), ""))[1]
+
+    def _live_keys(self, kind: str, space: str) -> dict[str, tuple[set[str], str]]:
+        """Of each name its keys, and what is wrong with its certificate; values of Secrets are not kept."""
         cluster = self.context.environment.kubernetes
         if kind == "Secret" and (cluster is None or "secrets" not in cluster.reach):
             self.unread.add(kind)
@@ -94,13 +105,13 @@ class ExistingObjects:
             self.unread.add(kind if space == self.space else f"{kind} in {space}")
             self.deadline.note(f"references to {kind} were not checked: {error.problem.message}")
             raise LookupError(kind) from None
-        return dict(found)
+        return {name: (keys, fault) for name, keys, fault in found}
 
-    def _list(self, group: str, plural: str, in_space: bool, space: str, what: str) -> list[tuple[str, set[str]]]:
+    def _list(self, group: str, plural: str, in_space: bool, space: str, what: str) -> list[tuple[str, set[str], str]]:
         root = f"/apis/{group}" if "/" in group else "/api/v1"
         where = f"/namespaces/{quote(space, safe='')}" if in_space else ""
         path = f"{root}{where}/{plural}"
-        return listed(what, path, self.context, self.deadline, lambda item: (name_of(item), _keys(item)))
+        return listed(what, path, self.context, self.deadline, _live(plural))
 
     def product(self, kind: str, name: str, space: str) -> GeneratedObject | None:
         """The operator's object that makes it: of the files, or live; a live one tells whether it works."""
@@ -118,6 +129,13 @@ class ExistingObjects:
                 continue  # not installed, or not to be read
             for each in found:
                 yield from generated_objects(each)
+
+
+def _live(plural: str) -> Callable[[Object], tuple[str, set[str], str]]:
+    def about(item: Object) -> tuple[str, set[str], str]:
+        return name_of(item), _keys(item), pair_fault(item) if plural == "secrets" else ""
+
+    return about
 
 
 def _is_of_kind(item: Object, kind: str) -> bool:
@@ -157,7 +175,8 @@ def _reference_finding(own: str, wanted: Reference, space: str, there: ExistingO
         return Finding(what)
     keys = there.keys(kind, wanted.name, space)
     if keys is not None and (not wanted.key or {wanted.key, "*"} & keys):
-        return Finding(what)
+        pair = kind == "Secret" and wanted.key == "tls.crt"
+        return Finding(what, there.pair_fault(wanted.name, space) if pair else "")
     made = there.product(kind, wanted.name, space) if kind in ("Secret", "ConfigMap") else None
     if made is not None and (made.keys is None or not wanted.key or wanted.key in made.keys):
         if made.failing:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
 from pytest_prodcheck.evidence.kubernetes.manifest_facts import manifest_facts
@@ -137,3 +138,37 @@ def test_a_secret_without_the_pair(keys: tuple[str, str], good: bool, space: Con
     context = files(context_for(tmp_path, SPACE, space, reach=reach), secret, ingress, service)
     told = outcomes(everything_is_there, manifest_facts.gather(SPACE, context, Deadline(20)))
     assert told == "passed" if good else told.startswith("failed: ") and "it has no key tls.crt" in told
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(
+    ("issued", "key_of", "said"),
+    [
+        (Wanted(age=90 * DAY, left=-2 * DAY), "", "its certificate ended 2.0 days ago"),
+        (Wanted(), "another", "its tls.key is not the key of the certificate in tls.crt"),
+        (Wanted(age=-DAY), "", "its certificate is not valid yet"),
+        (Wanted(), "", ""),
+    ],
+    ids=["ended", "other-key", "to-come", "good"],
+)
+def test_certificates_in_secrets(
+    issued: Wanted, key_of: str, said: str, live: bool, space: ControlPlane, tmp_path: Path
+) -> None:
+    """kubernetes/ingress-nginx#851, #8414, #4680; RFC 5280, 4.1.2.5: the Secret is there, and browsers refuse it."""
+    pair = issue(issued, None)
+    key = issue(Wanted(), None).pem() if key_of else pair.pem()
+    key = key[: key.index(b"-----BEGIN CERTIFICATE")]
+    whole = pair.pem()
+    values = {"tls.crt": whole[whole.index(b"-----BEGIN CERTIFICATE") :].decode(), "tls.key": key.decode()}
+    secret = item("Secret", "pair", type="kubernetes.io/tls", stringData=values)
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    ingress = item("Ingress", "web", "networking.k8s.io/v1",
+                   spec={"tls": [{"secretName": "pair"}], "defaultBackend": backend})  # fmt: skip
+    objects = [item("Service", "web", spec={"ports": [{"port": 80}]}), ingress]
+    if live:
+        space.apply(secret)
+    context = context_for(tmp_path, SPACE, space, reach=("namespace", "secrets"))
+    found = outcomes(everything_is_there, manifest_facts.gather(
+        SPACE, files(context, *objects, *(() if live else (secret,))), Deadline(20)))  # fmt: skip
+    assert found.startswith("failed: ") and said in found if said else found == "passed"
+    assert "BEGIN" not in found
