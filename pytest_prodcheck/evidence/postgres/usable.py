@@ -15,7 +15,7 @@ MOST = 200  # that are told
 SCHEMAS_PUBLISHED = 150000  # servers from which on a publication may name a schema
 
 # every UPDATE and DELETE of a published table needs its replica identity: CheckCmdReplicaIdentity. Nobody may ever
-# update a table of events, so those count that were updated before
+# update a table of events, so those count that were updated before. Partitions are told by their table, once
 _OF_SCHEMAS = """\
   union
   select t.oid, p.pubname from pg_publication_namespace s join publishing p on p.oid = s.pnpubid
@@ -28,15 +28,19 @@ published(id, publication) as (
   union
   select coalesce(leaf.relid, r.prrelid), p.pubname from pg_publication_rel r join publishing p on p.oid = r.prpubid
   left join lateral pg_partition_tree(r.prrelid) leaf on true where coalesce(leaf.isleaf, true){schemas}
-), tables as (
-  select concat_ws('.', n.nspname, c.relname) as name, min(d.publication) as publication,
-    coalesce(min(s.n_tup_upd + s.n_tup_del), 0) > 0 as changed,
-    bool_or(c.relreplident = 'f' or exists (
+), leaves as (
+  select coalesce(pg_partition_root(c.oid), c.oid) as root, d.publication,
+    coalesce(s.n_tup_upd + s.n_tup_del, 0) > 0 as changed,
+    c.relreplident = 'f' or exists (
       select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indislive
       and (c.relreplident = 'i' and i.indisreplident or c.relreplident = 'd' and i.indisprimary and i.indimmediate)
-    )) as identified
-  from published d join pg_class c on c.oid = d.id join pg_namespace n on n.oid = c.relnamespace
-  left join pg_stat_user_tables s on s.relid = c.oid where c.relkind = 'r' group by 1
+    ) as identified
+  from published d join pg_class c on c.oid = d.id
+  left join pg_stat_user_tables s on s.relid = c.oid where c.relkind = 'r'
+), tables as (
+  select concat_ws('.', n.nspname, c.relname) as name, min(publication) filter (where not identified) as publication,
+    bool_or(changed and not identified) as changed, bool_and(identified) as identified
+  from leaves join pg_class c on c.oid = root join pg_namespace n on n.oid = c.relnamespace group by 1
 )
 select json_build_object('total', count(*), 'found', coalesce(json_agg(json_build_array(
   name, 'publication ' || publication || ' publishes its changes, and it has no replica identity', changed)

@@ -143,6 +143,20 @@ def test_updates_of_published_tables(
         shop.run("drop publication p", "drop table app.t")
 
 
+def test_partitions_of_a_published_table(shop: Server) -> None:
+    """Each partition needs an identity of its own, and is told as its table, once."""
+    shop.run(*days((-40, 1), (1, 90)), "insert into app.days values (now())", "create publication p for all tables")
+    try:
+        said = told(usable, "postgres-schema", shop)
+        assert said[0] == "warned"
+        assert "app.days: publication p" in said[1]
+        for each in (0, 1):
+            shop.run(f"alter table app.days_{each} replica identity full")
+        assert told(usable, "postgres-schema", shop)[0] == "passed"
+    finally:
+        shop.run("drop publication p", "drop table app.days")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
