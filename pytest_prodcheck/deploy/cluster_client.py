@@ -36,7 +36,10 @@ _WARM_UP_STATUSES = (401, 403, 500)
 
 
 class ClusterClient:
-    """One namespace. fence: called before each change; raises DriverProblem where we may not act any more."""
+    """One namespace. fence: called before each change; raises DriverProblem where we may not act any more.
+
+    is_replaced: whether it was noticed that another deployer took over; asks nobody.
+    """
 
     def __init__(self, environment: Environment, root: Path, passed_environment: tuple[str, ...] = ()) -> None:
         from pytest_prodcheck.environments.redaction import Redactor
@@ -47,6 +50,7 @@ class ClusterClient:
         assert settings is not None
         self.namespace = settings.namespace
         self.fence: Callable[[], None] = lambda: None
+        self.is_replaced: Callable[[], bool] = lambda: False
         self.patience = SHORT_PATIENCE
         context = Context(
             environment,

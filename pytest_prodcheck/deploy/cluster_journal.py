@@ -171,6 +171,7 @@ class ClusterStore(Store):
             except DriverProblem as error:
                 raise PlanProblem(f"the lock: {error}", 3) from None
             self._cluster.fence, self._cluster.patience = self._lease.ensure_held, LONG_PATIENCE
+            self._cluster.is_replaced = self._lease.is_taken.is_set
             try:
                 yield handle
             finally:

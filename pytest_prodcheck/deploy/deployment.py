@@ -342,7 +342,7 @@ class Deployment:
 
     def _deployer(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> Deployer:
         self.active_journal = journal
-        settings, gates = self.settings, self._gates(plan, ProgramRunner(self.configuration.root, lock))
+        settings, gates = self.settings, self._gates(plan, self._runner(lock))
         return Deployer(
             plan, journal, driver, gates, self._comparison(plan), self.reporter,
             hold=settings.cannot_tell == "hold", ready=settings.ready, every=settings.every, pause=self._pause,
@@ -388,12 +388,16 @@ class Deployment:
         revision = revision or self._requested_revision()
         context = DriverContext(
             self.settings, self.configuration.root, self.options.unit, self.configuration.project.pass_environment,
-            ProgramRunner(self.configuration.root, lock), self.environment, self.cluster, revision,
+            self._runner(lock), self.environment, self.cluster, revision,
         )  # fmt: skip
         driver = create_driver(context)
         if self.settings.migrations is None:
             return driver
         return MigratingDriver(driver, context, self.settings.migrations, revision)
+
+    def _runner(self, lock: int) -> ProgramRunner:
+        is_replaced = self.cluster.is_replaced if self.cluster is not None else lambda: False
+        return ProgramRunner(self.configuration.root, lock, is_replaced)
 
     def _requested_revision(self) -> str:
         """The revision that is asked for; raises PlanProblem (2)."""

@@ -36,14 +36,17 @@ class LeaseTaken(DriverProblem):
 
 
 class Lease:
-    """One Lease. `take` and `give_back` belong to one thread; another one renews it."""
+    """One Lease. `take` and `give_back` belong to one thread; another one renews it.
+
+    is_taken: whether that one has seen that it is another deployer's.
+    """
 
     def __init__(self, cluster: ClusterClient, name: str, seconds: int = LEASE_SECONDS) -> None:
         self._cluster, self._name, self._seconds = cluster, name, seconds
         self._path = cluster.path(GROUP, "leases", name)
         self._identity = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._version, self._valid_until = "", _NEVER
+        self._version, self._valid_until, self.is_taken = "", _NEVER, threading.Event()
 
     def acquire(self) -> None:
         """Raises Taken where another deployer renews it, DriverProblem where nobody can tell."""
@@ -105,6 +108,7 @@ class Lease:
                     if not self._stopped.is_set():
                         self._renew()
             except LeaseTaken:
+                self.is_taken.set()
                 self._valid_until = _NEVER  # the next `check` looks, and says so
                 return
             except DriverProblem:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,13 @@ class ProgramResult:
 
 
 class ProgramRunner:
-    """Starts programs in a folder. lock: the descriptor of the deployer's lock, -1 for none."""
+    """Starts programs in a folder. lock: the descriptor of the deployer's lock, -1 for none.
 
-    def __init__(self, folder: Path, lock: int = -1) -> None:
-        self.folder, self.lock = folder, lock
+    is_replaced: whether another deployer took over, elsewhere: then a program that runs is ended.
+    """
+
+    def __init__(self, folder: Path, lock: int = -1, is_replaced: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.lock, self.is_replaced = folder, lock, is_replaced
 
     def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> ProgramResult:
         """Runs one to its end; to be called by the main thread, whose death is what the kernel tells the keeper."""
@@ -61,7 +64,7 @@ class ProgramRunner:
                 process_group=0,  # Ctrl-C reaches us alone
             )
             try:
-                code, reason = _wait_for_exit(process, seconds, output.fileno())
+                code, reason = _wait_for_exit(process, seconds, output.fileno(), self.is_replaced)
             finally:
                 if process.poll() is None:
                     process.terminate()
@@ -87,8 +90,10 @@ def _wait_for_termination(process: subprocess.Popen[bytes], name: str) -> None:
         raise StillRunning(f"{name} could not be ended: end it; until then, no other deployment can start") from None
 
 
-def _wait_for_exit(process: subprocess.Popen[bytes], seconds: float, output: int) -> tuple[int | None, str]:
-    """Its exit code, None where its time is over, and why it has to be ended if it said too much."""
+def _wait_for_exit(
+    process: subprocess.Popen[bytes], seconds: float, output: int, is_replaced: Callable[[], bool]
+) -> tuple[int | None, str]:
+    """Its exit code, None where its time is over, and why it has to be ended before, if it has to."""
     end = time.monotonic() + seconds
     while True:
         left = end - time.monotonic()
@@ -99,3 +104,5 @@ def _wait_for_exit(process: subprocess.Popen[bytes], seconds: float, output: int
                 return None, ""
         if os.fstat(output).st_size > _MAX_OUTPUT_BYTES:
             return 128 + signal.SIGTERM, f"\nended: it printed more than {_MAX_OUTPUT_BYTES >> 20} MiB"
+        if is_replaced():
+            return 128 + signal.SIGTERM, "\nended: another deployment took over"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
         first[0].deploy("a test", None, "")
     assert codes[0] == 23
     assert site.plane.get(ROUTE)["metadata"]["generation"] == codes[1], "it acted after it was replaced"
+
+
+def test_a_migration_of_a_deployer_that_was_replaced_is_ended(site: Site) -> None:
+    """Its successor, on another machine, begins with the same migrations."""
+    (site.folder / "slow.sh").write_text("(sleep 30; touch applied) & touch began; wait\n")
+    made = site.made("r2", "selector")
+    path = site.folder / "prodcheck.toml"
+    migrations = 'migrations = { pending = ["echo", "expand one"], run = ["sh", "slow.sh", "{phase}"] }\n'
+    path.write_text(path.read_text() + migrations)
+    made = type(made)(DeployOptions("production", revision="r2"), site.folder, site.reporter)
+
+    def replace() -> None:
+        wait_for((site.folder / "began").exists)
+        (lease,) = site.plane.get(LEASES)["items"]
+        taken = {"spec": {"holderIdentity": "another", "leaseDurationSeconds": 60}}
+        site.plane.patch(f"{LEASES}/{lease['metadata']['name']}", taken)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as threads:
+        replacing = threads.submit(replace)
+        with pytest.raises(DeploymentInProgress):
+            made.deploy("a test", None, "")
+        replacing.result()
+    assert time.monotonic() - began < 25
+    assert "another deployment took over" in site.lines()
+    assert not (site.folder / "applied").exists()
 
 
 def test_a_lease_is_taken_only_when_nobody_renews_it(site: Site) -> None:
