@@ -190,6 +190,9 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
         to = urlsplit(urljoin(hop.url, hop.header("Location") or ""))
         host = to.hostname or ""
         judge("redirects stay on declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)
+        if urlsplit(hop.url).scheme == "https":
+            why = "it leads back to plain HTTP: does the application know that a proxy speaks TLS for it?"
+            judge("HTTPS stays HTTPS", to.scheme != "http", of=hop.url, warn_only=True, reason=why)
     last = http_redirect.hops[-1]
     end = urljoin(last.url, last.header("Location") or "") if last.status in REDIRECTS else last.url
     judge("redirects end at HTTPS", urlsplit(end).scheme, equals="https", reason=f"they end at {end}")

@@ -31,9 +31,10 @@ def read_first_event(answer: Received, encoding: str, bound: int) -> bytes:
     return found[: end.end()] if end else found
 
 
-def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytearray, bool]:
+def read_body(answer: Received, encoding: str, bound: int, part: bool = False) -> tuple[bytearray, bool]:
     """The decoded body, at most `bound` bytes, and whether there was more.
 
+    part: it is the beginning of a compressed body, which was asked for (206), and so has no end of it.
     Raises BodyError for an encoding that was not asked for or is broken, and what the connection raises.
     """
     coding = decoder(encoding)
@@ -47,5 +48,6 @@ def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytearray, b
         if len(body) > bound or received > bound + _PIECE:
             del body[bound:]
             return body, True
-    coding.finish()
+    if not part:
+        coding.finish()
     return body, False

@@ -91,7 +91,8 @@ class Connection:
                 truncated = False
                 deadline.note(f"{what}: an endless stream; only its headers and its first event were checked")
             else:
-                body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
+                part = received.status == 206 and any(name.lower() == "range" for name in request.headers)
+                body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound, part)
         except BodyError as error:
             raise EvidenceProblem(Problem("protocol", f"{what}: the answer cannot be read: {error}")) from None
         if truncated or streams:

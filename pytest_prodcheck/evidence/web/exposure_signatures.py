@@ -73,7 +73,7 @@ LISTING = "a directory listing"
 FOLDERS = ("/assets/", "/static/", "/images/", "/uploads/", "/files/", "/backup/")
 
 _SIGNS = {
-    REPOSITORY: r"\A(?:ref: refs/\S+\s*\Z|[0-9a-f]{40}\s*\Z)"
+    REPOSITORY: r"\A(?:ref: refs/\S+\s*\Z|[0-9a-f]{40}(?:[0-9a-f]{24})?\s*\Z)"
     r"|^\[core\][^\S\n]*+$[\s\S]{0,400}?^[^\S\n]*+(?:repositoryformatversion|bare)",
     SUBVERSION: r"\ASQLite format 3\x00",
     MERCURIAL: r"\A(?:[a-z0-9=-]+\n)*(?:revlogv1|dotencode|fncache|store)\n",
@@ -81,18 +81,24 @@ _SIGNS = {
     r"(?:\s*+(?:#[^\n]*+|(?:export )?[A-Z][A-Z0-9_]*+=[^\n]*+)\n)*"
     r"\s*+(?:export )?[A-Z][A-Z0-9_]{2,}+=",
     DUMP: r"^(?:--|/\*)[^\n]{0,40}(?:PostgreSQL database|MySQL|MariaDB|SQLite|phpMyAdmin)[^\n]{0,80}dump"
-    r"|\A-- MySQL dump|^(?:CREATE TABLE|INSERT INTO|COPY) [`\"\w.]{1,200}+[^\n]{0,200}(?:\(|VALUES|FROM stdin)",
+    r"|\A(?:-- MySQL dump|PGDMP)"
+    r"|^(?:CREATE TABLE|INSERT INTO|COPY) [`\"\w.\[\]]{1,200}+[^\n]{0,200}(?:\(|VALUES|FROM stdin)",
     ARCHIVE: r"\A[\s\S]{257}ustar|\A(?:PK\x03\x04|\x1f\ufffd\x08|7z\ufffd\ufffd'\x1c|BZh[1-9]1AY|\ufffd7zXZ)",
     DATABASE: r"\A(?:SQLite format 3\x00|REDIS[0-9]{4}|VALKEY[0-9]{3})",
-    KEY: r"^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----",
-    CREDENTIALS: r"^[ \t]*aws_secret_access_key\s*=|^//[^\n]{1,200}:_(?:authToken|password)="
+    KEY: r"^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----|\APuTTY-User-Key-File-[0-9]: ",
+    CREDENTIALS: r"^[ \t]*aws_secret_access_key\s*=|^//[^\n]{1,200}:_(?:auth(?:Token)?|password)="
+    r"|^_auth(?:Token)? ?= ?\S"
     r"|^[ \t]*(?:client-key-data|token): \S",
-    ACCESS: r"\A[\w.@-]{1,64}:(?:\$(?:apr1|2[aby]|5|6)\$|\{SHA\})\S+",
+    # the last one is DES of crypt(3): two characters of salt and eleven
+    ACCESS: r"\A(?:#[^\n]*+\n)*+[\w.@-]{1,64}:(?:(?:\$(?:apr1|2[aby]|5|6|y)\$|\{(?:S?SHA|PLAIN)\})\S+"
+    r"|(?=[a-z./]{0,12}[0-9A-Z])[./0-9A-Za-z]{13}\s*$)",
     SOURCE: r"\A\s*<\?php|^[ \t]*define\(\s*['\"]DB_PASSWORD",
     COMPOSE: r"^services:[^\S\n]*+\n(?:[^\n]*+\n){0,60}?[^\S\n]++(?:image|build):",
     STATE: r"\A\s*\{[\s\S]{0,400}\"terraform_version\"\s*:",
     LISTED: r"\A\x00\x00\x00\x01Bud1",
-    LOG: r"\A(?:[^\n<]{0,200}\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b[^\n]*\n){2}",
+    LOG: r"\A(?:[^\n<]{0,200}\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b[^\n]*\n){2}"
+    r"|\A\[[0-9]{2,4}-\w{2,3}-[0-9]{2,4}[ T][^\]\n]{5,30}\] "
+    r"(?:PHP [A-Z]|\w{1,40}\.(?:DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY): )",
     ACTUATOR: r"\A\s*+\{(?:[\s\S]*?\"(?:propertySources|systemProperties)\"\s*+:|(?>[\s\S]*?\"_links\"\s*+:)[\s\S]*?/"
     r"(?:env|heapdump|threaddump|configprops|mappings|beans|loggers)\")",
     HTTPD: r"<title>Apache Status</title>|<h1>Apache Server (?:Status|Information)|<title>Server Information</title>",
@@ -107,8 +113,12 @@ _SIGNS = {
     TELESCOPE: r"<title>[^<]{0,60}Telescope[^<]{0,60}</title>|window\.Telescope =",
     RAILS: r"<th[^>]*>Rails version|<td class=\"name\">Rails version",
     JOLOKIA: r"\A\s*+\{(?>[\s\S]*?\"agent\")[\s\S]*?\"jolokia|\A\s*\{\"request\":\{\"type\":\"list\"\}",
-    LISTING: r"<title>\s*(?:Index of|Directory listing for|Directory Listing For|Directory: |Listing of) ?/"
-    r"|<h1>\s*Index of /|\[To Parent Directory\]|<ListBucketResult|<EnumerationResults ",
+    LISTING: r"(?i:<title>\s*(?:Index of|Directory listing (?:for|of)|Directory:|Listing (?:of|directory))"
+    r" ?\[?(?:/|&#47;)"
+    r"|<title>Files within [^<\n]{1,200}/</title>|<h1>\s*Index of /)"
+    r"|\A(?:<!doctype html>\n<meta name=\"viewport\"[^>\n]{0,80}>\n)?<pre>\n<a href=\""  # Go's http.FileServer
+    r"|<th class='name'>Name</th>\s{0,9}<th class='size'>|<div class=\"breadcrumbs\">Folder Path</div>"
+    r"|\[To Parent Directory\]|<ListBucketResult|<EnumerationResults ",
 }  # fmt: skip
 _COMPILED = {name: re.compile(pattern, re.M) for name, pattern in _SIGNS.items()}
 MOST = 16_384  # characters of an answer that are looked at

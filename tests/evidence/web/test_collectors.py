@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,20 @@ def test_an_exposed_secret_is_noticed_and_not_kept(tmp_path: Path) -> None:
         ("/.env", ("environment variables",))
     ]
     assert "c4nary" not in repr(found)
+
+
+def test_the_beginning_of_a_compressed_dump_is_read(tmp_path: Path) -> None:
+    """Apache's `AddEncoding x-gzip .gz`: the piece that we ask for has no end of its compression."""
+    rows = "".join(f"INSERT INTO users VALUES ('{secrets.token_hex(20)}');\n" for _ in range(1000))
+    whole = gzip.compress(rows.encode())
+    piece = {"Content-Encoding": "x-gzip", "Content-Range": f"bytes 0-16383/{len(whole)}"}
+
+    def answer(seen: Seen) -> Answer:
+        return (206, piece, whole[:16384]) if seen.path == "/db.sql.gz" else shop(seen)
+
+    with web(answer) as server:
+        found = gather("http-exposure", context(tmp_path, server.port))
+    assert [(each.path, each.signs) for each in found.files if each.signs] == [("/db.sql.gz", ("a database dump",))]
 
 
 def test_folders_of_the_front_page_are_looked_at(tmp_path: Path, server: Web) -> None:
