@@ -78,8 +78,8 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{wanted}, not {text!r}")
     try:
         quantity = parse_quantity(text)
-    except ValueError as error:
-        raise ValueError(f"{wanted}: {error}") from None
+    except ValueError:
+        raise ValueError(f"{wanted}, not {text[:60]!r}") from None
     if quantity.dimension != "time":
         raise ValueError(f"{wanted}, not {text[:60]!r}")
     if quantity.value < 0:

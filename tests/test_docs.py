@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -232,18 +231,3 @@ def test_the_site_lists_every_page_once() -> None:
     listed = re.findall(r"^ +- .+: ([\w./-]+\.md)$", settings.partition("\nnav:\n")[2], re.M)
     made = {"SECURITY.md", "bench.md", "CHANGELOG.md", *MADE_BY_THE_SITE}
     assert sorted(listed) == sorted({page.relative_to(ROOT / "docs").as_posix() for page in WRITTEN} | made)
-
-
-def test_the_messages_of_the_troubleshooting_page_are_in_the_source() -> None:
-    """A message is quoted as it is printed: 14 characters of it in a row, or all of it, are some module's own."""
-    modules = (path for folder in ("pytest_prodcheck", "suites") for path in (ROOT / folder).rglob("*.py"))
-    joined = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in modules))
-    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    quoted = [text.strip() for _, text in re.findall(r"^\| (?:skipped )?(`{1,2})(.+?)\1 \|", page, re.M)]
-    assert len(quoted) > 25
-
-    def parts(text: str) -> Iterator[str]:
-        size = min(14, len(text))
-        return (text[at : at + size] for at in range(len(text) - size + 1))
-
-    assert [text for text in quoted if not any(part in joined for part in parts(text))] == []

@@ -31,7 +31,7 @@ def refuse_unknown(ask: VerdictQuery) -> Environment | None:
             environment = configuration.environment(ask.environment, unit=ask.unit, slot=ask.slot)
             gates += configuration.project.gates
         elif ask.environment != EMBEDDED:
-            raise UnknownName("there is no prodcheck.toml here or above")
+            raise UnknownName("there is no prodcheck.toml in this folder or above it")
     except ConfigurationError as error:
         raise UnknownName(str(error)) from None
     if ask.gate not in gates:

@@ -201,7 +201,8 @@ def _missing(scope: Scope, environment: Environment, *, folded: bool) -> Iterato
         yield Finding("missing", f"{where} ({severities[gravest[key]]}: {_listed(checks)})")
     kinds = sorted(kind for (kind, _), (names, _) in lacking.items() if not names)
     if folded and kinds:
-        yield Finding("missing", f"nothing is declared of: {', '.join(kinds)} (--format json lists their checks)")
+        told = f"{', '.join(kinds)} (--format json lists their checks)"
+        yield Finding("missing", f"no target is declared of these kinds: {told}")
 
 
 def _runbooks(scope: Scope) -> Iterator[Finding]:

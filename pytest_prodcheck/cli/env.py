@@ -37,7 +37,10 @@ def main(args: argparse.Namespace) -> int:
 
     path = find_configuration(Path.cwd())
     if path is None:
-        print("prodcheck env: there is no prodcheck.toml here or above; `prodcheck init` writes one", file=sys.stderr)
+        print(
+            "prodcheck env: there is no prodcheck.toml in this folder or above it; `prodcheck init` writes one",
+            file=sys.stderr,
+        )
         return 2
     if not args.name and (args.unit or args.slot):
         print("prodcheck env: --unit and --slot need the NAME of an environment", file=sys.stderr)

@@ -36,7 +36,7 @@ def dispatch(argv: list[str]) -> int:
         print(f"prodcheck: the command comes first: prodcheck COMMAND {name[:40]} …", file=sys.stderr)
         return 2
     if name not in COMMANDS:
-        print(f"prodcheck: there is no command {name!r}{_close(name)}; `prodcheck --help` lists them", file=sys.stderr)
+        print(f"prodcheck: there is no command {name!r}{_close(name)}; `prodcheck --help` lists all", file=sys.stderr)
         return 2
     return _run(name, argv[1:])
 
@@ -175,4 +175,4 @@ def _close(name: str) -> str:
     import difflib
 
     found = difflib.get_close_matches(name, COMMANDS, n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    return f" (did you mean `{found[0]}`?)" if found else ""

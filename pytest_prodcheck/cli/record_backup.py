@@ -69,7 +69,8 @@ def main(args: argparse.Namespace) -> int:
         return 2
     if args.name not in environment.postgres:
         known = ", ".join(environment.postgres) or "none"
-        print(f"prodcheck record-backup: no postgres {args.name!r} in {args.env}; there is {known}", file=sys.stderr)
+        told = f"{args.env} declares no postgres {args.name!r}; declared: {known}"
+        print(f"prodcheck record-backup: {told}", file=sys.stderr)
         return 2
     from pytest_prodcheck.environments.loading import find_configuration
 

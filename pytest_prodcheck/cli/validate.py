@@ -30,7 +30,8 @@ def main(args: argparse.Namespace) -> int:
     path = Path(args.file) if args.file else find_configuration(Path.cwd())
     if path is None:
         print(
-            "prodcheck validate: there is no prodcheck.toml here or above; `prodcheck init` writes one", file=sys.stderr
+            "prodcheck validate: there is no prodcheck.toml in this folder or above it; `prodcheck init` writes one",
+            file=sys.stderr,
         )
         return 2
     try:

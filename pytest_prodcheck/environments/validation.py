@@ -54,6 +54,13 @@ def validate(model: type[Model], data: dict[str, Any]) -> tuple[Model | None, li
         return None, _complaints(error, model, data)
 
 
+_TABLES = {
+    "SecretRef": 'a secret reference such as { env = "NAME" }',
+    "Threshold": 'a table such as { warn = "500ms", fail = "2s" }',
+    "VersionSource": 'a table such as { path = "/version", pointer = "/revision" }',
+}
+
+
 def _toml_date_as_json(value: object) -> str:
     """TOML's dates and times as JSON has them; everything else of TOML is JSON."""
     if isinstance(value, (datetime.date, datetime.time)):
@@ -113,6 +120,8 @@ def _expected(kind: str, context: dict[str, Any], message: str, is_key: bool) ->
         return f"at {'least' if 'ge' in context else 'most'} {bound}"
     if kind == "too_short":
         return "at least one entry"
+    if kind == "model_type" and context.get("class_name") in _TABLES:
+        return _TABLES[context["class_name"]]
     return _WORDS.get(kind, re.sub(r"^Input should be ", "", message))
 
 

@@ -66,4 +66,5 @@ def _override(
 def _tell_max_age(decision: Decision, ask: VerdictQuery) -> None:
     limit = number_of(decision.document.get("max_age")) if decision.document else None
     if ask.max_age is not None and limit is not None and ask.max_age > limit:
-        decision.says.append(f"--max-age can only shorten: the gate's own {age(limit)} holds, not {age(ask.max_age)}")
+        told = f"{age(limit)} applies, not {age(ask.max_age)}"
+        decision.says.append(f"--max-age can only make the limit stricter: {told}")

@@ -96,7 +96,8 @@ def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Resu
         return
     seen = (each for each in results if each.check == VERSION)
     if all(each.outcome == Outcome.SKIPPED for each in seen):
-        findings.warn(f"no check verified that revision {run.revision} answers: declare `version` of a service")
+        what = "declare `version` of a service, and check it"
+        findings.warn(f"no check verified that revision {run.revision} answers: {what}")
 
 
 def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findings) -> None:

@@ -83,7 +83,7 @@ def _newest_run_reasons(document: Document, file: str, ask: VerdictQuery, state:
     about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
     ticket = read_ticket(file, about, key)
     if ticket is None:
-        return [(CANNOT_TELL, "the ticket of this verdict is missing in the store: run the checks again")]
+        return [(CANNOT_TELL, "`.prodcheck` has no record of the run that made this verdict: run the checks again")]
     if ticket["number"] != document.get("ticket"):
         return [(CANNOT_TELL, f"the verdict is not from the newest run: {_why_no_verdict(file, ask, key)}")]
     try:

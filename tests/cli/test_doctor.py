@@ -120,7 +120,7 @@ def test_what_could_be_judged(project: Project) -> None:
 
 def test_kinds_that_nothing_is_declared_of_share_a_line(project: Project) -> None:
     lines = project.prodcheck("doctor", "--env", "dev", "--offline").stdout.splitlines()
-    (folded,) = (each for each in lines if "nothing is declared of:" in each)
+    (folded,) = (each for each in lines if "no target is declared of these kinds:" in each)
     assert "memcached, metric, postgres," in folded
     assert "redis" not in folded
     assert any("service shop: version is not declared" in each for each in lines)

@@ -90,7 +90,7 @@ def test_cannot_tell_and_refused_say_how_to_judge_anew(root: Path, capsys: pytes
         (["gate", "smoke", "--env", "staging", "--what"], "--what"),
         (["gate", "../smoke", "--env", "staging"], "expected letters"),
         (["gate", "smoke", "--env", "staging", "--", "x"], "no arguments after --"),
-        (["gaet"], "did you mean gate"),
+        (["gaet"], "did you mean `gate`?"),
         ([], ""),
     ],
 )

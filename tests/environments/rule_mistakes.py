@@ -32,7 +32,7 @@ RULES = {
         '[environments.dev.services.b]\nurl = "shop"',
         ":6: environments.dev.services.b.url: expected an address such as",
     ),
-    "url with password": ('[environments.dev.services.b]\nurl = "https://u:hunter22@x"', "credentials go elsewhere"),
+    "url with password": ('[environments.dev.services.b]\nurl = "https://u:hunter22@x"', "without user and password"),
     "missing url": ("[environments.dev.services.b]", ":5: environments.dev.services.b: nothing about this service"),
     "url forgotten": (
         '[environments.dev.services.b]\nhealth = "/"',
@@ -53,7 +53,7 @@ RULES = {
     "bad environment name": ('[environments."a b"]', 'prodcheck.toml:5: environments."a b": expected a name'),
     "plain secret": (
         '[environments.dev.redis.r]\nnodes = ["a:1"]\npassword = "hunter22"',
-        ":7: environments.dev.redis.r.password: expected a table",
+        ":7: environments.dev.redis.r.password: expected a secret reference",
     ),
     "two ways to a secret": (
         '[environments.dev.redis.r]\nnodes = ["a:1"]\npassword = { env = "A", file = "b" }',

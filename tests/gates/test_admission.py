@@ -136,7 +136,7 @@ def test_max_age_only_shortens(root: Path) -> None:
     publish(root)
     decision = ask(root, now=NOW + 800, max_age=3600)
     assert decision.code == 0
-    assert "can only shorten" in decision.says[0]
+    assert "can only make the limit stricter" in decision.says[0]
     assert ask(root, now=NOW + 1000, max_age=3600).code == 4
 
 

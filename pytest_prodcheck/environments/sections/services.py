@@ -37,7 +37,7 @@ def http_url(value: str) -> str:
     except ValueError:
         bad = True
     if bad:
-        raise ValueError('expected an address such as "https://api.shop.example/catalog" (credentials go elsewhere)')
+        raise ValueError('expected an address such as "https://api.shop.example/catalog", without user and password')
     return ascii_url(value)
 
 

@@ -119,7 +119,7 @@ def shake_hands(sock: socket.socket, context: Any, name: str, where: str, deadli
         found.sent = _chain_certificates(connection.get_peer_cert_chain(), where)
         found.path = _chain_certificates(connection.get_verified_chain(), where)
     if not found.sent:
-        hint = "does TLS speak on this port? does it need another STARTTLS protocol or a client certificate?"
+        hint = "does this port speak TLS? does it need another STARTTLS protocol or a client certificate?"
         said = found.refused or "it sent no certificate"
         raise EvidenceProblem(Problem("tls", f"{where}: the TLS handshake failed: {said}", hint))
     return found

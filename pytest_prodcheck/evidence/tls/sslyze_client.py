@@ -23,7 +23,7 @@ _KINDS: tuple[ProblemKind, ...] = ("timeout", "refused", "tls", "protocol", "con
 _HINTS = {
     "timeout": "is it overloaded, does it limit connections, or is a firewall in between?",
     "refused": "does it run, and is this its port?",
-    "tls": "does TLS speak on this port? does it need another STARTTLS protocol or a client certificate?",
+    "tls": "does this port speak TLS? does it need another STARTTLS protocol or a client certificate?",
 }
 _ALONE = threading.Semaphore(2)  # processes for single servers at a time
 

@@ -73,8 +73,8 @@ def control(name: str, context: Context, deadline: Deadline, *, anew: bool = Fal
             raise EvidenceProblem(Problem("denied", f"{what} after the other requests, so they prove nothing", hint))
         hint = "declare `health` or an endpoint that anonymous may open, so that it can be seen to answer"
         if found.status >= 500 or declared(context.environment, name).health:
-            hint = "it has to answer well first: `prodcheck run smoke` judges that"
-        why = f"{what}, so nothing that it refuses or lacks proves anything"
+            hint = "fix this answer first; `prodcheck run smoke` checks it"
+        why = f"{what}, so its refusals and missing headers prove nothing"
         raise EvidenceProblem(Problem("protocol", why, hint, at=name))
     return found
 
