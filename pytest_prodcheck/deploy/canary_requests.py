@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_prodcheck.deploy.canary_analysis import Sample, compare_samples
+from pytest_prodcheck.deploy.evidence_context import evidence_context
 from pytest_prodcheck.deploy.gate_client import CANNOT_TELL, GateAnswer
 
 if TYPE_CHECKING:
@@ -154,8 +155,7 @@ class RequestComparison:
                 contexts[slot] = self._context(slot)
             names = self.endpoints(slots)
             senders = {
-                slot: [(name, _sender(context, name, deadline)) for name in names]
-                for slot, context in contexts.items()
+                slot: [(name, _sender(context, name, deadline)) for name in names] for slot, context in contexts.items()
             }
             return RequestSampler(senders, self._settings, self._progress).run()
         finally:
@@ -166,15 +166,8 @@ class RequestComparison:
         self._on_progress(f"{number} of {self._settings.least} requests to each copy")
 
     def _context(self, slot: str) -> Context:
-        from pytest_prodcheck.environments.redaction import Redactor
-        from pytest_prodcheck.environments.secrets import SecretResolver
-        from pytest_prodcheck.evidence.context import Context
-
-        root, passed = self._configuration.root, self._configuration.project.pass_environment
-        return Context(
-            self._in_slot(slot), root,
-            secrets=SecretResolver(root, passed), redactor=Redactor(), run_id="deploy", passed=passed,
-        )  # fmt: skip
+        passed_environment = self._configuration.project.pass_environment
+        return evidence_context(self._in_slot(slot), self._configuration.root, passed_environment)
 
     def endpoints(self, slots: Sequence[str]) -> list[str]:
         """Those in reach in all slots: what only one of them serves cannot be compared. Raises EvidenceProblem."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_prodcheck.deploy.drivers import DriverProblem
+from pytest_prodcheck.deploy.evidence_context import evidence_context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.api import BUSY, Api, Unwanted
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
@@ -42,26 +43,14 @@ class ClusterClient:
     """
 
     def __init__(self, environment: Environment, root: Path, passed_environment: tuple[str, ...] = ()) -> None:
-        from pytest_prodcheck.environments.redaction import Redactor
-        from pytest_prodcheck.environments.secrets import SecretResolver
-        from pytest_prodcheck.evidence.context import Context
-
         settings = environment.kubernetes
         assert settings is not None
         self.namespace = settings.namespace
         self.fence: Callable[[], None] = lambda: None
         self.is_replaced: Callable[[], bool] = lambda: False
         self.patience = SHORT_PATIENCE
-        context = Context(
-            environment,
-            root,
-            secrets=SecretResolver(root, passed_environment),
-            redactor=Redactor(),
-            run_id="deploy",
-            passed=passed_environment,
-        )
         self._api: Api | None = None
-        self._connect = partial(Api, settings, context)
+        self._connect = partial(Api, settings, evidence_context(environment, root, passed_environment))
         self._last_failure = -_WARM_UP_SECONDS
 
     def path(self, group: str, plural: str, name: str = "") -> str:

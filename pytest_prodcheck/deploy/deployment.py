@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,7 @@ from pytest_prodcheck.deploy.canary_requests import RequestComparison
 from pytest_prodcheck.deploy.deployer import CanaryComparison, Deployer, plan_entry
 from pytest_prodcheck.deploy.driver_table import create_driver
 from pytest_prodcheck.deploy.drivers import DriverContext, DriverProblem, observe_with_migrations
+from pytest_prodcheck.deploy.evidence_context import evidence_context
 from pytest_prodcheck.deploy.gate_client import GateClient, SubprocessGateClient
 from pytest_prodcheck.deploy.journal import Journal, Store
 from pytest_prodcheck.deploy.migrations import MigratingDriver, of_phase
@@ -363,18 +365,9 @@ class Deployment:
 
     def _metrics(self, plan: Plan) -> MetricsComparison:
         from pytest_prodcheck.deploy.canary_metrics import MetricsComparison
-        from pytest_prodcheck.environments.redaction import Redactor
-        from pytest_prodcheck.environments.secrets import SecretResolver
-        from pytest_prodcheck.evidence.context import Context
 
         root, passed_environment = self.configuration.root, self.configuration.project.pass_environment
-
-        def open_context() -> Context:
-            secrets = SecretResolver(root, passed_environment)
-            return Context(
-                self.environment, root, secrets=secrets, redactor=Redactor(), run_id="deploy", passed=passed_environment
-            )
-
+        open_context = partial(evidence_context, self.environment, root, passed_environment)
         return MetricsComparison(plan, self.settings.analysis, open_context, self.reporter.update)
 
     def _pause(self, seconds: float, remaining: float) -> None:

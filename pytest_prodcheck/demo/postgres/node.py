@@ -132,6 +132,11 @@ class Node:
             self._log,
         )
 
+    def end_backups(self) -> None:
+        """Ends the senders of base backups: a throttled one would notice only with the next bytes it sends."""
+        self.ask("select count(pg_terminate_backend(pid)) from pg_stat_progress_basebackup")
+        until(lambda: not self.ask("select count(*) from pg_stat_progress_basebackup"), "the base backup ends")
+
     def backup_options(self) -> list[str | Path]:
         """What pg_basebackup needs to reach this node."""
         return ["-h", self._folder, "-p", str(self.port), "-U", "postgres", "--no-sync", "--no-password"]

@@ -267,9 +267,7 @@ class RunningBackup:
     def off(self, system: System) -> None:
         """Ends it and removes what it copied."""
         end(self._child, signal.SIGTERM)
-        primary = system.postgres.primary
-        primary.ask("select count(pg_terminate_backend(pid)) from pg_stat_progress_basebackup")
-        until(lambda: not primary.ask("select count(*) from pg_stat_progress_basebackup"), "the base backup ends")
+        system.postgres.primary.end_backups()
         shutil.rmtree(system.postgres.backups / "base-2", ignore_errors=True)
 
 

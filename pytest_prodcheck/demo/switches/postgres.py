@@ -127,10 +127,7 @@ class Backup:
     def off(self, system: System) -> None:
         """Ends it and removes what it copied."""
         end(self._child, signal.SIGTERM)
-        primary = system.postgres.primary
-        # its throttled sender would notice only with the next bytes it sends
-        primary.ask("select count(pg_terminate_backend(pid)) from pg_stat_progress_basebackup")
-        until(lambda: not primary.ask("select count(*) from pg_stat_progress_basebackup"), "the base backup ends")
+        system.postgres.primary.end_backups()
         shutil.rmtree(system.postgres.folder / "running", ignore_errors=True)
 
 
