@@ -1,4 +1,4 @@
-"""Whether a canary is worse than the copy beside it, by requests to both in the same minutes. Pure.
+"""Whether a canary is worse than the baseline, by requests to both at the same time. Pure.
 
 Three tests a look: more errors (Fisher's exact test), slower as a whole (Mann and Whitney), a slower tail (how many
 of the slowest twentieth of all requests are the canary's: Fisher again, for among equals they are anybody's). Each has

@@ -40,7 +40,7 @@ _QUERY_TIMEOUT = 30.0  # seconds for all that is asked at once
 
 
 class MetricsComparison:
-    """The declared series of two revisions. opened: makes the context of one comparison, which is closed after it."""
+    """Compares the declared series of two revisions. open_context: makes the context of one comparison."""
 
     _context: Context
 
@@ -56,7 +56,7 @@ class MetricsComparison:
         self._series: DeployMetrics = settings.metrics
 
     def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
-        """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
+        """0: no worse; 1: worse; 3: cannot tell. repetition: number of the repetition, 0 for the first comparison."""
         try:
             with closing(self._open_context()) as self._context:
                 end = time.monotonic() + self._series.wait
@@ -76,7 +76,7 @@ class MetricsComparison:
             self._refuse_unknown_errors(self._plan.old)
 
     def power_lines(self) -> tuple[str, ...]:
-        """What each look finds with 90 % and how often it is wrong, by the buckets of the old revision as they are."""
+        """What each comparison detects with 90 % probability, computed from the current buckets of the old revision."""
         settings, comparison_count = self._settings, self._plan.comparison_count
         significance = significance_level(settings, comparison_count)
         wait = f"at most {self._series.wait:g} s each"
@@ -102,7 +102,7 @@ class MetricsComparison:
         )  # fmt: skip
 
     def _wait_for_scrapes(self, end: float) -> float:
-        """Prometheus's time at which all series of both revisions were scraped since now; raises EvidenceProblem."""
+        """Prometheus's time at which all series of both revisions have been scraped again; raises EvidenceProblem."""
         asked = now = clock(self._context, Deadline(_QUERY_TIMEOUT))
         while late := [each for each in self._revisions if not self._scraped_since(asked, each, now)]:
             if time.monotonic() > end:
@@ -120,7 +120,7 @@ class MetricsComparison:
         return True
 
     def _wait_for_requests(self, began: float, end: float) -> float:
-        """Prometheus's time at which both revisions have enough requests, or no more are waited for."""
+        """Prometheus's time at which both revisions have enough requests, or the wait is over."""
         while True:
             now = clock(self._context, Deadline(_QUERY_TIMEOUT))
             fewest = min(self._count(self._series.requests, each, now, now - began) for each in self._revisions)

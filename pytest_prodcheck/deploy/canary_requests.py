@@ -43,7 +43,7 @@ class RequestSampler:
         self._stopped = False
 
     def run(self) -> dict[str, Sample]:
-        """What came of them; it takes twice as long as it should at most, and what is missing then is missing."""
+        """The samples; takes at most twice the planned time, and then leaves out what is missing."""
         warm_ups = [
             threading.Thread(target=_warm_up, args=(senders,), daemon=True) for senders in self._senders.values()
         ]

@@ -85,7 +85,7 @@ class ClusterClient:
     ) -> Object:
         """Changes an object as it is now by a patch (None: nothing to do), again where it was changed meanwhile.
 
-        same: the part of it that nobody else may change between two tries. Raises DriverProblem.
+        watched_part: the part that nobody else may change between two attempts. Raises DriverProblem.
         """
         found = self.get(path)
         first = watched_part(found) if watched_part else None
@@ -111,14 +111,14 @@ class ClusterClient:
     def request(
         self, method: str, path: str, body: Any = None, kind: str = PLAIN, timeout: float | None = None
     ) -> tuple[int, Object]:
-        """Status and JSON; an API server that is away, or has just come back, is asked again.
+        """Status and JSON; retried while the API server is unavailable, or has just restarted.
 
-        within: seconds, where less than the usual patience.
+        timeout: seconds, if less than the usual patience.
         """
         return self._retry(lambda api, deadline: api.change(method, path, body, deadline, kind), timeout)
 
     def request_fenced(self, method: str, path: str, body: Any, kind: str = PLAIN) -> tuple[int, Object]:
-        """The same, and before each try we have to be allowed to."""
+        """The same; the fence is checked before each attempt."""
 
         def send(api: Api, deadline: Deadline) -> tuple[int, Object]:
             self.fence()
@@ -146,7 +146,7 @@ class ClusterClient:
             time.sleep(POLL_INTERVAL)
 
     def _is_transient(self, status: int) -> bool:
-        """Whether an answer is one of an API server, or of a balancer before it, that has to be asked again."""
+        """Whether a status of an API server, or of a balancer in front of it, calls for a retry."""
         return status in BUSY or (
             status in _WARM_UP_STATUSES and time.monotonic() < self._last_failure + _WARM_UP_SECONDS
         )
@@ -164,12 +164,12 @@ def _unchanged(item: Object) -> Object:
 
 
 def resource_version(item: Object) -> str:
-    """What a change of it has to name."""
+    """The version of an object, which a change of it must name."""
     return str(table(item, "metadata").get("resourceVersion", ""))
 
 
 def _with_resource_version(body: Any, found: Object, kind: str) -> Any:
-    """The patch, refused (409) where the object is not as it was read."""
+    """The patch with the version that was read: refused (409) if the object has changed since."""
     if kind == JSON_PATCH:
         return [*body, {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version(found)}]
     metadata = {**body.get("metadata", {}), "resourceVersion": resource_version(found)}

@@ -143,7 +143,7 @@ class ClusterStore(Store):
         return ""
 
     def _removable(self, key: bytes) -> list[tuple[str, str]]:
-        """Name and version of the ConfigMaps that nobody needs any more. Damaged ones stay."""
+        """Name and version of the ConfigMaps that nobody needs any more. Damaged journals are kept."""
         ended, can_be_undone, found = 0, False, []
         for number in reversed(self._numbers()):
             try:
@@ -162,7 +162,7 @@ class ClusterStore(Store):
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Holds the lock of this machine, so that no gate of a killed call is left, and the Lease; raises Busy."""
+        """Holds the lock of this machine, so that no killed call still acts, and the Lease; raises DeploymentInProgress."""
         with super().locked() as handle:
             try:
                 self._lease.acquire()
@@ -179,7 +179,7 @@ class ClusterStore(Store):
 
     @property
     def busy(self) -> bool:
-        """Whether a deployer is at it; changes nothing."""
+        """Whether a deployment is in progress; changes nothing."""
         try:
             return bool(holder(self._cluster.find(self._cluster.path(GROUP, "leases", self._lease_name)), time.time()))
         except DriverProblem as error:

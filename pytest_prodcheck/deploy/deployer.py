@@ -32,31 +32,31 @@ _T = TypeVar("_T")
 
 
 class CanaryComparison(Protocol):
-    """Whoever compares a canary with the copy beside it."""
+    """Compares a canary with the baseline."""
 
     def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
-        """0: no worse, with enough samples; 1: worse; 3: cannot tell. again: which repetition it is, 0 for none."""
+        """0: no worse, with enough samples; 1: worse; 3: cannot tell. repetition: 0 for the first comparison."""
 
 
 class StepReporter(Protocol):
-    """Progress for whoever watches; must not raise."""
+    """Shows the progress; must not raise."""
 
     def step(self, number: int, of: int, text: str) -> None:
         """A step begins."""
 
     def result(self, text: str, more: str = "") -> None:
-        """How it ended."""
+        """The result of the step."""
 
 
 class PauseFunction(Protocol):
-    """Waits, in a watch; `left` seconds of it are to come."""
+    """Waits during monitoring; `remaining` seconds of it are left."""
 
     def __call__(self, seconds: float, remaining: float) -> None:
-        """Waits so long."""
+        """Waits for so many seconds."""
 
 
 class Deployer:
-    """One deployment, from wherever its journal says it stands."""
+    """Runs one deployment, from the state in its journal."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Deployer:
 
     @property
     def state(self) -> DeploymentState:
-        """Where the journal says it stands."""
+        """The state by the journal."""
         return replay(self.journal.lines)[1]
 
     def run(self) -> int:
-        """Goes forward from where it stands; returns the exit code."""
+        """Continues the deployment; returns the exit code."""
         state = self.state
         if state.rolling_back:
             return self.undo("")
@@ -144,7 +144,7 @@ class Deployer:
             return f"the current state cannot be observed: {error}"
 
     def undo(self, reason: str) -> int:
-        """Goes back as far as it came, and proves it by the gate of the old revision; returns the exit code."""
+        """Rolls back all changes, and proves it by the gate of the old revision; returns the exit code."""
         state = self.state
         if state.last_begun < 0:
             self.journal.add("closed", why=reason)
@@ -172,7 +172,7 @@ class Deployer:
         return self._verify_rollback()
 
     def _verify_rollback(self) -> int:
-        """A way back counts only when the old revision carries all traffic and its gate is open."""
+        """A rollback is complete only if the old revision has all traffic and its gate is open."""
 
         def find_problem(observed: ObservedState) -> str:
             other = any(observed.revisions.get(slot) != self.plan.old for slot in observed.slots_with_traffic)
@@ -211,7 +211,7 @@ class Deployer:
         return None
 
     def _run_gate_step(self, number: int, step: Step) -> int | None:
-        """Asks; None where it is open, else what became of the deployment."""
+        """Runs the gate; None if it is open, else the exit code of the deployment."""
         answer = self._monitor(number, step) if step.kind == "watch" else self._evaluate_and_record(number, step)
         if answer.code == OPEN:
             return None
@@ -227,7 +227,7 @@ class Deployer:
         return self.undo(reason)
 
     def _evaluate_and_record(self, number: int, step: Step) -> GateAnswer:
-        """One answer, noted."""
+        """One answer, written to the journal."""
         answer = self._evaluate(number, step)
         self.journal.add("judged", step=number, code=answer.code)
         return answer
@@ -259,9 +259,9 @@ class Deployer:
         return _call_gate(lambda: self.gates.ask(gate, slot, revision)) if answer.code == CANNOT_TELL else answer
 
     def _monitor(self, number: int, step: Step) -> GateAnswer:
-        """Asks again and again; the last answer is given when the time is over, so that none is older than the end.
+        """Runs the gate repeatedly until the time is over; the last answer is not older than the end.
 
-        The first and the last answer are noted: a journal that grows with each one would be full some day.
+        The journal has the first and the last answer only, so that it stays small.
         """
         end, first = self.clock() + step.seconds, True
         while True:
@@ -305,7 +305,7 @@ class Deployer:
             raise DriverProblem(reason)
 
     def _apply(self, change: Change) -> None:
-        """Does it, and looks whether it is so, whatever the driver said; raises DriverProblem."""
+        """Applies a change and observes the result, whatever the driver reported; raises DriverProblem."""
         _call_driver(lambda: apply(self.driver, change))
         if reason := self._observed_problem(lambda observed: _unfinished_change(change, observed), change):
             raise DriverProblem(reason)

@@ -1,4 +1,4 @@
-"""One call of `prodcheck deploy`: reads what is declared and what is there, takes the lock, and carries on."""
+"""One call of `prodcheck deploy`: reads the settings and the state, takes the lock, and runs the plan."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UPDATE_INTERVAL = 1.0  # seconds between two lines about a pause
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What the command line says. strategy, monitor: instead of what is declared."""
+    """Options of the command line. strategy, monitor: override the settings."""
 
     environment: str
     unit: str = ""
@@ -48,13 +48,13 @@ class DeployOptions:
 
 
 class DeploymentReporter(deployer.StepReporter, Protocol):
-    """Whoever shows how it goes."""
+    """Shows the progress and messages."""
 
     def message(self, text: str) -> None:
         """One line or several."""
 
     def update(self, text: str) -> None:
-        """How far a step is."""
+        """The progress within a step."""
 
 
 class Deployment:
@@ -92,7 +92,7 @@ class Deployment:
         self._refuse_unknown_gates()
 
     def _connect_cluster(self, start: str) -> tuple[ClusterClient, Store]:
-        """The cluster, where journal and lock lie too."""
+        """The cluster, which also has the journal and the lock."""
         from pytest_prodcheck.deploy.cluster_client import ClusterClient
         from pytest_prodcheck.deploy.cluster_journal import ClusterStore
         from pytest_prodcheck.environments.sections.deploy import deployment_of
@@ -147,7 +147,7 @@ class Deployment:
     # -- what the command line asks for
 
     def status(self) -> int:
-        """Shows where the newest deployment stands; its exit code, 23 while a deployer is at it."""
+        """Shows the state of the newest deployment; returns its exit code, 23 while a deployment is in progress."""
         journal = self.store.newest(self.store.key())
         if journal is None or not journal.lines:
             self.reporter.message(f"{self.options.environment}: no deployment is recorded here")
@@ -185,7 +185,7 @@ class Deployment:
         return 0
 
     def deploy(self, approved: str, ask_person: Callable[[str], bool] | None, by: str) -> int:
-        """Makes a plan and carries it out. approved: how, "" where nobody has; asks: a person at the terminal."""
+        """Makes a plan and carries it out. approved: how, "" where nobody has; ask_person: at the terminal."""
         with self.store.locked() as lock:
             with _before_any_change():
                 key = self.store.key(create=True)
@@ -209,12 +209,12 @@ class Deployment:
             return self._run_plan(plan, journal, driver, lock)
 
     def resume(self) -> int:
-        """Goes on with the newest deployment."""
+        """Continues the newest deployment."""
         with self._unfinished() as (plan, journal, driver, lock):
             return self._run_plan(plan, journal, driver, lock)
 
     def undo(self) -> int:
-        """Brings the old revision back, also of a deployment that is done."""
+        """Rolls back, also after a completed deployment."""
         with self._unfinished(done=True) as (plan, journal, driver, lock):
             state = deployment_state.replay(journal.lines)[1]
             if state.status == deployment_state.DONE:
@@ -304,7 +304,7 @@ class Deployment:
 
     def _already_used_reason(self, found: approval.Approval, key: bytes) -> str:
         """Why it counts as used, "" where nothing was changed by it: no clock is believed where its seal is noted."""
-        no_gap, made_before, last = True, False, 0  # whole: no journal is missing so far
+        no_gap, made_before, last = True, False, 0  # no_gap: no journal is missing so far
         for journal in self.store.journals(key):
             approved = next((line for line in journal.lines if line["event"] == "approved"), {})
             if approved.get("approval") == found.seal and any(line["event"] == "begun" for line in journal.lines):

@@ -1,4 +1,4 @@
-"""Writes what became of a deployment into the event log."""
+"""Records the result of a deployment in the event log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def record_event(
 ) -> str:
     """Adds "deployed" or "rolled-back"; returns why it could not, "" where it could or there is nothing to note.
 
-    at: when it ended; the same event is added once.
+    ended_at: UTC epoch seconds; the same event is added once.
     """
     kind = {DONE: "deployed", ROLLED_BACK: "rolled-back"}.get(-1 if code is None else code)
     if kind is None or not plan.changes_something:

@@ -1,4 +1,4 @@
-"""Where a deployment stands, from its journal. Pure."""
+"""The state of a deployment, from its journal. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FINISHED = (DONE, ROLLED_BACK, GATE_CLOSED)  # nothing is left to do; what is no
 
 @dataclass(frozen=True)
 class DeploymentState:
-    """begun, finished: numbers of the last step that changes something; -1 for none. why: of the last state.
+    """last_begun, last_finished: numbers of the last step that changes something; -1 for none. reason: of the status.
 
-    undone: how many changes of the way back are done; undo_begun: whether another one was begun.
-    backwards: undoing is one way.
+    undone_changes: how many changes are undone; undo_in_progress: whether the next undo was begun.
+    rolling_back: never becomes False again.
     """
 
     status: str
@@ -51,7 +51,7 @@ class DeploymentState:
 
 
 def replay(lines: Sequence[dict[str, Any]]) -> tuple[Plan, DeploymentState]:
-    """The plan of a journal and where it stands; raises Damaged for lines that make no sense."""
+    """The plan of a journal and its state; raises JournalDamaged for inconsistent lines."""
     if not lines or lines[0].get("event") != "planned":
         raise JournalDamaged("the journal does not begin with a plan")
     try:

@@ -41,7 +41,7 @@ class Driver(Protocol):
 
 @dataclass(frozen=True)
 class DriverContext:
-    """What a driver is made from. passed: names of environment variables that programs may see beside the usual.
+    """What a driver is made from. passed_environment: environment variables that programs may see beside the usual.
 
     cluster: of the driver `kubernetes`. revision: which is deployed.
     """

@@ -27,7 +27,7 @@ class GateAnswer:
 
 
 class GateClient(Protocol):
-    """Whoever answers for gates."""
+    """Runs gates."""
 
     def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         """The answer of a gate about a slot ("" for what is live), from evidence gathered now."""

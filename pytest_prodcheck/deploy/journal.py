@@ -27,11 +27,11 @@ Line = dict[str, Any]
 
 
 class JournalDamaged(ValueError):
-    """A journal that is not what was written: nobody knows how far the deployment came."""
+    """A journal that differs from what was written: the progress of the deployment is unknown."""
 
 
 class DeploymentInProgress(Exception):
-    """Another deployer holds the lock."""
+    """Another deployment holds the lock."""
 
 
 class Journal:
@@ -120,11 +120,11 @@ class Store:
         return self.folder / "approval.json"
 
     def newest(self, key: bytes | None) -> Journal | None:
-        """The journal of the newest deployment, None where there was none; raises Damaged."""
+        """The journal of the newest deployment, None if there was none; raises JournalDamaged."""
         return next(self.journals(key), None)
 
     def journals(self, key: bytes | None) -> Iterator[Journal]:
-        """Those in which anything was written, the newest first; raises Damaged."""
+        """The journals that are not empty, the newest first; raises JournalDamaged."""
         numbers = self._numbers()
         if numbers and key is None:
             raise JournalDamaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
@@ -159,9 +159,9 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Holds the lock, raises Busy; yields its descriptor, which the programs' keeper inherits (`supervisor`).
+        """Holds the lock, raises DeploymentInProgress; yields its descriptor, which the `supervisor` inherits.
 
-        So a successor waits until nothing of a killed deployer can act any more.
+        So the next deployment waits until nothing of a killed one can act.
         """
         try:
             make_private(self.state_folder)
@@ -178,7 +178,7 @@ class Store:
 
     @property
     def busy(self) -> bool:
-        """Whether a deployer is at it; changes nothing."""
+        """Whether a deployment is in progress; changes nothing."""
         try:
             handle = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except PermissionError as error:
@@ -205,7 +205,7 @@ def journal_numbers(names: Iterable[str]) -> list[int]:
 
 
 def _refuse_survivors(handle: int, path: Path) -> None:
-    """Ends what a killed deployer's program left running; raises Busy where it cannot be, PlanProblem (21)."""
+    """Ends what a killed deployment's program left; raises DeploymentInProgress if it cannot, PlanProblem (21)."""
     try:
         if not end_survivors(handle):
             raise DeploymentInProgress

@@ -32,7 +32,7 @@ _POLL_INTERVAL = 0.5  # seconds between two looks at a Lease of somebody else
 
 
 class LeaseTaken(DriverProblem):
-    """Another deployer holds the Lease."""
+    """Another deployment holds the Lease."""
 
 
 class Lease:
@@ -49,7 +49,7 @@ class Lease:
         self._version, self._valid_until, self.is_taken = "", _NEVER, threading.Event()
 
     def acquire(self) -> None:
-        """Raises Taken where another deployer renews it, DriverProblem where nobody can tell."""
+        """Raises LeaseTaken if another deployment renews it, DriverProblem if that cannot be determined."""
         seen, since = "", time.monotonic()
         while True:
             asked = time.monotonic()
@@ -80,7 +80,7 @@ class Lease:
             time.sleep(_POLL_INTERVAL)
 
     def ensure_held(self) -> None:
-        """Raises Taken unless we hold it for sure: one that was not renewed in time is renewed first."""
+        """Raises LeaseTaken unless we surely hold it: one that was not renewed in time is renewed first."""
         with self._lock:
             if all(now < end for now, end in zip(_clocks(), self._valid_until, strict=True)):
                 return

@@ -24,7 +24,7 @@ class PlanProblem(ValueError):
 class ObservedState:
     """What was observed. revisions: slot -> what it runs, "" for a copy that does not answer well.
 
-    trouble: why it would not stay so, "" where nothing speaks against it. pending: migrations that are not applied,
+    problem: why it would not stay so, "" where nothing speaks against it. pending: migrations that are not applied,
     in their order, "expand NAME" or "contract NAME". sql: name and digest of the SQL of each, where it is declared.
     """
 

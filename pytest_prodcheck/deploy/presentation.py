@@ -1,4 +1,4 @@
-"""What people see: the plan before anything happens, and where a deployment stands. Pure."""
+"""The plan and the state of a deployment, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def plan_lines(plan: Plan, comparison_lines: Iterable[str] = ()) -> Iterator[str]:
-    """The plan: each step with its undo, and where the way back ends. looks: of the comparisons, what they find."""
+    """The plan: each step with its undo, and the point of no return. comparison_lines: what they can detect."""
     unit = f", unit {plan.unit}" if plan.unit else ""
     yield f"plan {plan.digest[:16]}: {plan.environment}{unit}, {plan.strategy}, {plan.old} -> {plan.revision}"
     if not plan.changes_something:
@@ -47,7 +47,7 @@ def _undo_text(step: Step) -> str:
 
 
 def status_lines(plan: Plan, state: DeploymentState, *, running: bool) -> Iterator[str]:
-    """Where a deployment stands, and what to do."""
+    """The state of a deployment, and what to do."""
     unit = f", unit {plan.unit}" if plan.unit else ""
     yield f"{plan.environment}{unit}: {plan.old} -> {plan.revision}, {plan.strategy}, plan {plan.digest[:16]}"
     reason = f": {state.reason}" if state.reason else ""
@@ -71,7 +71,7 @@ def status_lines(plan: Plan, state: DeploymentState, *, running: bool) -> Iterat
 def status_document(
     plan: Plan | None, state: DeploymentState | None, comparison_lines: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The same for programs: of the plan and of where it stands, as far as there is any. Steps count from 1."""
+    """The plan and the state for programs, as far as there are any. Steps count from 1."""
     found: dict[str, Any] = {"state": state.status if state else "", "why": state.reason if state else ""}
     if state is not None and plan is not None and state.last_begun >= 0:
         found |= {"begun": state.last_begun + 1, "traffic": [dict(shares) for shares in state.possible_shares(plan)]}

@@ -1,4 +1,4 @@
-"""Runs programs under the keeper (`supervisor`): bounded in time and output, ended with the deployer."""
+"""Runs programs under the `supervisor`: bounded in time and output, ended with the deployer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
 _MAX_KEPT_BYTES = 64 * 1024  # bytes of output that are kept, of its end
 _MAX_OUTPUT_BYTES = 64 * 1024 * 1024  # bytes of output; a program that says more is ended
 _POLL_INTERVAL = 1.0  # seconds between two looks at how much it said
-_TERMINATION_TIMEOUT = 40.0  # seconds for the keeper to end a program
+_TERMINATION_TIMEOUT = 40.0  # seconds for the supervisor to end a program
 _NOT_STARTED = 127
 
 
@@ -45,7 +45,7 @@ class ProgramRunner:
         self.folder, self.lock, self.is_replaced = folder, lock, is_replaced
 
     def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> ProgramResult:
-        """Runs one to its end; to be called by the main thread, whose death is what the kernel tells the keeper."""
+        """Runs one to its end; to be called by the main thread, whose death the kernel reports to the supervisor."""
         try:
             return self._run(command, seconds, env)
         except OSError as error:
@@ -76,7 +76,7 @@ class ProgramRunner:
 
 
 def _refuse_survivors(lock: int, name: str) -> None:
-    """Ends what its keeper could not, for it was killed itself."""
+    """Ends what the supervisor left running, because it was killed itself."""
     with suppress(CannotInspectProcesses):
         if end_survivors(lock):
             return

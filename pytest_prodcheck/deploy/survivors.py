@@ -1,7 +1,7 @@
-"""Ends what is left of a program whose keeper (`supervisor`) was killed too, before anybody else may deploy.
+"""Ends what is left of a program whose `supervisor` was killed too, before the next deployment.
 
-The ticket of a program that runs lies in the lock file; the keeper removes it when nothing of the program can act any
-more. Processes inherit the ticket in their environment, so that they are found in /proc, whatever they did to get away.
+The lock file contains the ticket of a running program; the supervisor removes it when nothing of the program can act
+any more. Processes inherit the ticket in their environment, so they are found in /proc even if they left their group.
 """
 
 from __future__ import annotations
