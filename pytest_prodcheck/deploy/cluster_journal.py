@@ -162,7 +162,7 @@ class ClusterStore(Store):
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Holds the lock of this machine, so that no killed call still acts, and the Lease; raises DeploymentInProgress."""
+        """Holds the lock of this machine, so that no killed call acts, and the Lease; raises DeploymentInProgress."""
         with super().locked() as handle:
             try:
                 self._lease.acquire()
