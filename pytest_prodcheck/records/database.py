@@ -76,13 +76,14 @@ class SequenceUse:
 
 @dataclass(frozen=True)
 class PartitionedTable:
-    """A table that is partitioned by ranges of time and has no default partition."""
+    """A table that is partitioned by ranges of time, or of its sequence's numbers, and has no default partition."""
 
     name: str  # "schema.table"
     partitions: int
     left: float | None  # seconds until its ranges end, negative since they did; None: they do not, or there is none
     later: bool = False  # there are ranges that begin later, and a gap before them
     now: bool = True  # one of them takes a row of now
+    number: int | None = None  # that the next row gets, where they are ranges of numbers
 
 
 @dataclass(frozen=True)

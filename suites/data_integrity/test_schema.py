@@ -75,7 +75,7 @@ def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
        runbook="schema-partitions",
        fixed={"time since the end after which a table is out of use": Limit(fail=f"{RETIRED}s")})  # fmt: skip
 def test_rows_of_now_have_a_partition(postgres_schema: Schema, declared: dict[str, Any], limit: Limit) -> None:
-    """Each table that is partitioned by time has a partition for the current time, and for how long."""
+    """Each table that is partitioned by time or number has a partition for the current row, and for how long."""
     retired = 0
     for each in postgres_schema.by_time:
         if is_tolerated(each.name, "partitions", declared):
@@ -93,6 +93,10 @@ def _partitions(table: PartitionedTable, limit: Limit) -> None:
         left, why = table.left, "rows that are newer are refused then"
         if left is not None:
             judge("time until its partitions end", left, at_least=limit, unit="s", of=table.name, reason=why)
+        return
+    if table.number is not None:
+        why = f"no partition takes {table.number}, the next number of its sequence: every row of now is refused"
+        judge("takes rows of now", False, of=table.name, reason=why)
         return
     if table.left is None:
         why = "its first partition begins later" if table.later else "it has no partition"

@@ -1,4 +1,4 @@
-"""Tables that are partitioned by time: until when a row of now has a partition that takes it."""
+"""Tables that are partitioned by time or number: whether a row of now has a partition that takes it, and how long."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ timed as materialized (
   select t.partrelid, i.inhrelid, t.type, zone, regexp_match(pg_get_expr(k.relpartbound, k.oid), '{_BOUND}') as found
   from timed t join pg_inherits i on i.inhparent = t.partrelid join pg_class k on k.oid = i.inhrelid cross join zones
   where not coalesce((to_jsonb(i)->>'inhdetachpending')::bool, false)
-  limit {MOST}
+  order by i.inhrelid desc limit {MOST}
 ), spans as materialized (
   select partrelid, inhrelid, json_build_array({_seconds(2)}, {_seconds(4)}) as span
   from bounds where found is not null
@@ -48,13 +48,40 @@ select coalesce(json_agg(json_build_array(t.name, o.span,
 from timed t left join spans o on t.relispartition and o.inhrelid = t.partrelid
 where not t.rest"""
 
+# of a column that a sequence of its own fills: the number that comes next, and whether a partition takes it. One that
+# may not be read, or gave none yet, is left to the check of sequences
+_NUMBERS = f"""\
+with keys as (
+  select p.partrelid, concat_ws('.', n.nspname, c.relname) as name,
+    d.objid as sequence
+  from pg_partitioned_table p join pg_class c on c.oid = p.partrelid join pg_namespace n on n.oid = c.relnamespace
+  join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+  join pg_depend d on d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+    and d.refobjid = p.partrelid and d.refobjsubid = a.attnum and d.deptype in ('a', 'i')
+  where p.partstrat = 'r' and p.partdefid = 0 and not c.relispartition
+    and a.atttypid in ('int8'::regtype, 'int4'::regtype, 'int2'::regtype)
+), coming as (
+  select partrelid, name, case when has_sequence_privilege(sequence, 'select')
+                               then pg_sequence_last_value(sequence) end + s.seqincrement as next
+  from keys join pg_sequence s on s.seqrelid = sequence
+), found as (
+  select partrelid, inhrelid, regexp_match(pg_get_expr(k.relpartbound, k.oid), '{_BOUND}') as found
+  from coming join pg_inherits i on i.inhparent = partrelid join pg_class k on k.oid = i.inhrelid
+  where not coalesce((to_jsonb(i)->>'inhdetachpending')::bool, false)
+)
+select coalesce(json_agg(json_build_array(name, next, (select count(*) from found f where f.partrelid = c.partrelid),
+  exists (select from found f where f.partrelid = c.partrelid and f.found is not null
+          and coalesce(f.found[2]::numeric <= next, true) and coalesce(f.found[4]::numeric > next, true)))), '[]')
+from coming c where next is not null"""
 Span = tuple[float, float]
 
 
 def partitioned_tables(session: Session) -> tuple[PartitionedTable, ...]:
-    """Tables whose partitions are ranges of time and that have no default partition, by name."""
+    """Tables whose partitions are ranges of time, or of a sequence's numbers, without a default partition; by name."""
     told = session.facts(_RANGES, what="partitions")
     found = [_table(plain(name), own, spans) for name, own, spans in told]
+    found += [PartitionedTable(plain(name), int(count), None, now=bool(taken), number=int(number))
+              for name, number, count, taken in session.facts(_NUMBERS, what="partitions by number")]  # fmt: skip
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.name))
 
 

@@ -25,6 +25,7 @@ def shop() -> Iterator[Server]:
     with server(postgres_programs(), wal_level="logical", timezone="America/Los_Angeles") as one:
         one.run("create schema app", "create role prodcheck login", "alter role prodcheck set datestyle = 'SQL, DMY'")
         one.grant(one.context())
+        one.run("alter default privileges in schema app grant select on sequences to prodcheck")
         yield one
 
 
@@ -98,6 +99,25 @@ def test_partitions_of_partitions(shop: Server) -> None:
         assert told(partitions, "postgres-schema", shop)[0] == "passed"
     finally:
         shop.run("drop table app.days")
+
+
+def test_partitions_by_number(shop: Server) -> None:
+    """pg_partman#327: partitions of so many ids each, and the sequence is past the last one."""
+    shop.run("create table app.ids (id bigserial, n int) partition by range (id)",
+             "create table app.ids_1 partition of app.ids for values from (minvalue) to (3)")  # fmt: skip
+    try:
+        shop.run("insert into app.ids (n) values (1)")
+        assert told(partitions, "postgres-schema", shop)[0] == "passed"
+        shop.run("insert into app.ids (n) values (1)")
+        said = told(partitions, "postgres-schema", shop)
+        with pytest.raises(psycopg.errors.CheckViolation, match="no partition"):
+            shop.run("insert into app.ids (n) values (1)")
+        assert said[0] == "failed"
+        assert "no partition takes 3, the next number of its sequence" in said[1]
+        shop.run("create table app.ids_2 partition of app.ids for values from (3) to (maxvalue)")
+        assert told(partitions, "postgres-schema", shop)[0] == "passed"
+    finally:
+        shop.run("drop table app.ids")
 
 
 def test_a_materialized_view_without_content(shop: Server) -> None:
