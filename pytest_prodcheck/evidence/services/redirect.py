@@ -72,7 +72,7 @@ def _follow_once(service: Service, url: str, context: Context, deadline: Deadlin
         connect_to = f"{connect_to.rpartition(':')[0]}:{port}"  # the same machine, another port
     there = service.model_copy(
         update={
-            "url": f"{parts.scheme}://{parts.netloc}",
+            "url_": f"{parts.scheme}://{parts.netloc}",
             "authentication": None,
             "headers": {},
             "connect_to": connect_to,
