@@ -42,7 +42,7 @@ def compared() -> Iterator[tuple[str, str]]:
 # how a limit that is declared as fixed stands in the judgement
 FIXED = {
     "TELLING_SHARE", "ADDRESS_TIME", "NOT_EVICTABLE", "ENDLESS", "SOON", "FREEZE_AGE", "ENTROPY",
-    "RSA if each.key == 'RSA' else EC",
+    "EC if each.key == 'EC' else RSA",
     "most",  # KEPT or SEGMENTS files of the server's segment size
     "late",  # LATE intervals of the rule
     "Limit(warn=every * LATE, fail=every * MISSED)", "100 * ACHIEVED", "100 * BUSIEST", "100 * STARVED", "LATE",
