@@ -36,7 +36,7 @@ class Ledger:
     def reasons(self) -> list[str]:
         """What was not passed, worst first, in words; further lines of one are marked, so that none looks like ours."""
         if not self.judgements:
-            return ["the check did not call judge()"]
+            return ["nothing was judged: the check did not call judge()"]
         rank = {outcome: place for place, outcome in enumerate(_WORST)}
         bad = [judgement for judgement in self.judgements if judgement.outcome is not Outcome.PASSED]
         worst_first = sorted(bad, key=lambda each: rank[each.outcome])

@@ -104,7 +104,7 @@ def test_one_judgement(call: dict[str, Any], outcome: Outcome) -> None:
 def test_a_check_that_judged_nothing_is_errored() -> None:
     """Row 24."""
     assert Ledger().outcome is Outcome.ERRORED
-    assert Ledger().reasons() == ["the check did not call judge()"]
+    assert Ledger().reasons() == ["nothing was judged: the check did not call judge()"]
 
 
 def test_the_worst_wins_and_all_are_listed() -> None:

@@ -24,24 +24,24 @@ _NODES = "PostgreSQL's nodes"
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
-        "backup-heap-flipped", "one bit of a table's file in the backup is another", _MANIFEST, _RESTORE, part=_BACKUP
+        "backup-heap-flipped", "one bit of a table's file in the backup is changed", _MANIFEST, _RESTORE, part=_BACKUP
     ),
     Fault(
         "backup-index-flipped",
-        "one bit of an index's file in the backup is another",
+        "one bit of an index's file in the backup is changed",
         (*_MANIFEST, *_RESTORE),
         part=_BACKUP,
     ),
-    Fault("backup-row-changed", "a row of the backup is another, all checksums are right", _RESTORE, part=_BACKUP),
+    Fault("backup-row-changed", "a row of the backup differs, but all checksums are right", _RESTORE, part=_BACKUP),
     Fault("backup-file-missing", "a table's file is missing in the backup", _MANIFEST, _RESTORE, part=_BACKUP),
-    Fault("backup-unfinished", "the only backup broke off an hour ago", _AGE, _SIZE, part=_BACKUP),
+    Fault("backup-unfinished", "the only backup was aborted an hour ago", _AGE, _SIZE, part=_BACKUP),
     Fault("backup-half-size", "only one database is in the backup", _SIZE, part=_BACKUP),
     Fault("backup-late", "the last backup is 29 hours old", _AGE, outcome="warned", part=_BACKUP),
     Fault("backup-old", "the last backup is three days old", _AGE, part=_BACKUP),
-    Fault("backup-from-the-future", "the backup was written tomorrow: a clock is wrong", _AGE, part=_BACKUP),
+    Fault("backup-from-the-future", "the backup is dated tomorrow: a clock is wrong", _AGE, part=_BACKUP),
     Fault(
         "backup-foreign",
-        "the newest backup is one of another cluster",
+        "the newest backup is from another cluster",
         (*_AGE, *_MANIFEST),
         (*_SIZE, *_WAL, *_RESTORE),
         part=_BACKUP,
@@ -51,28 +51,28 @@ FAULTS: tuple[Fault, ...] = (
     Fault("wal-segment-cut", "a WAL file in the archive is half as long as the others", _WAL, _RESTORE, part=_ARCHIVE),
     Fault(
         "wal-needed-deleted",
-        "the WAL file that a restore ends in is missing in the archive",
+        "the WAL file in which a restore ends is missing in the archive",
         (*_WAL, *_RESTORE),
         part=_ARCHIVE,
     ),
     Fault("wal-from-the-future", "the newest WAL file in the archive is from tomorrow", _WAL, part=_ARCHIVE),
     Fault("archiver-failing", "archiving fails for ten minutes", (*_WAL, *_BACKLOG), part=_ARCHIVE),
-    Fault("content-record-missing", "what the source held was not written down", _RESTORE),
+    Fault("content-record-missing", "no record of the source's content was made", _RESTORE),
     Fault("restore-old", "the last restore was 35 days ago", _VERIFIED, part=_LAST),
     Fault("restore-late", "the last restore was 10 days ago", _VERIFIED, outcome="warned", part=_LAST),
-    Fault("restore-failed", "the last restore went wrong", _VERIFIED, part=_LAST),
+    Fault("restore-failed", "the last restore failed", _VERIFIED, part=_LAST),
     Fault("restore-of-another", "the last restore was of another cluster's backup", _VERIFIED, part=_LAST),
     Fault("replay-paused", "replay is paused on the standby", _DELAY, _TROUBLED, part=_NODES),
     Fault("replay-delayed", "the standby holds transactions back for an hour", _DELAY, _CONTENT, part=_NODES),
-    Fault("replay-halted", "replay stands still while 24 MB are written", _BYTES, (*_DELAY, *_CONTENT), part=_NODES),
+    Fault("replay-halted", "replay is stuck while 24 MB are written", _BYTES, (*_DELAY, *_CONTENT), part=_NODES),
     Fault("slot-lost", "the WAL that a slot needs was removed", _SLOTS, part=_NODES),
-    Fault("slot-forgotten", "18 WAL files are kept for a slot that nobody uses", _SLOTS, part=_NODES),
+    Fault("slot-forgotten", "18 WAL files are kept for an unused slot", _SLOTS, part=_NODES),
     Fault("standby-astray", "the standby does not find its primary", _TOPOLOGY, (*_DELAY, *_CONTENT), part=_NODES),
-    Fault("synchronous-missing", "commits wait for a standby that is not there",
+    Fault("synchronous-missing", "commits wait for a standby that does not exist",
           (*_TOPOLOGY, "smoke.postgres.primary"), (*_CONTENT, "smoke.workflow.order", "smoke.api.endpoint",
            "smoke.service.negotiation"),
           part=_NODES),
-    Fault("standby-row-changed", "a row of the standby is another, all checksums are right", _CONTENT, part=_NODES),
+    Fault("standby-row-changed", "a row of the standby differs, but all checksums are right", _CONTENT, part=_NODES),
     Fault(
         "standby-row-missing",
         "the standby has lost a row",
@@ -87,7 +87,7 @@ FAULTS: tuple[Fault, ...] = (
         _TROUBLED,
         part=_NODES,
     ),
-    Fault("restore-never", "no restore was ever written down", _VERIFIED, part=_LAST),
+    Fault("restore-never", "no restore was ever recorded", _VERIFIED, part=_LAST),
 )
 
 _BOTH = ("data_integrity", "pre_deploy")
@@ -95,9 +95,9 @@ BENIGN: tuple[Fault, ...] = (
     Fault("base-backup-running", "a base backup is being taken", part=_BACKUP, suites=_BOTH),
     Fault("archive-idle", "nothing was written, so nothing archived, for two days", part=_ARCHIVE, suites=_BOTH),
     Fault("archive-packed", "WAL is archived compressed", part=_ARCHIVE, suites=_BOTH),
-    Fault("slot-resting", "a slot that nobody uses holds two WAL files", part=_NODES, suites=_BOTH),
+    Fault("slot-resting", "an unused slot keeps two WAL files", part=_NODES, suites=_BOTH),
     Fault("standby-restarted", "the standby was restarted a moment ago", part=_NODES, suites=_BOTH),
     Fault("writes-all-the-time", "rows are written fifty times a second", part=_NODES, suites=_BOTH),
     Fault("query-cancelled", "replay has cancelled a query on the standby", part=_NODES, suites=_BOTH),
-    Fault("recovery-failed-over", "a failover just happened: WAL goes on on a new timeline", part=_NODES, suites=_BOTH),
+    Fault("recovery-failed-over", "a failover just happened: WAL has a new timeline", part=_NODES, suites=_BOTH),
 )

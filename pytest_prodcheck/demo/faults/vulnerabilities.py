@@ -17,12 +17,12 @@ FAULTS = (
     Fault("scan-high", "the image has a high vulnerability fixed 40 days ago", _HIGH, outcome="warned", part=_IMAGE),
     Fault("scan-foreign", "the report is about another image", _BOTH, part=_IMAGE),
     Fault("scan-stale", "the report is eight days old", _BOTH, part=_IMAGE),
-    Fault("scan-cut-off", "the report ends half way", _BOTH, part=_IMAGE),
+    Fault("scan-cut-off", "the report is cut off", _BOTH, part=_IMAGE),
     Fault("scan-empty", "the scanner looked at no package", _BOTH, part=_IMAGE),
-    Fault("scan-other-format", "Grype's report lies where Trivy's belongs", _BOTH, part=_IMAGE),
-    Fault("scan-other-version", "the report is of a version that is not known", _BOTH, part=_IMAGE),
-    Fault("scan-old-system", "the image's Debian gets no updates any more", _HIGH, outcome="warned", part=_IMAGE),
-    Fault("vex-other-product", "the VEX document speaks of another image", _CRITICAL, part=_VEX),
+    Fault("scan-other-format", "Grype's report is in the place of Trivy's", _BOTH, part=_IMAGE),
+    Fault("scan-other-version", "the report has an unknown format version", _BOTH, part=_IMAGE),
+    Fault("scan-old-system", "the image's Debian release no longer gets updates", _HIGH, outcome="warned", part=_IMAGE),
+    Fault("vex-other-product", "the VEX document is about another image", _CRITICAL, part=_VEX),
     Fault("vex-unjustified", "the VEX document gives no justification", _CRITICAL, part=_VEX),
     Fault(
         "scanner-critical", "the base image has a critical vulnerability fixed 40 days ago", _RUNNING[:1], part=_BASE
@@ -31,7 +31,7 @@ FAULTS = (
     Fault("python-left-out", "pip-audit left out a package", _BOTH),
     Fault("code-critical", "the code has an SQL injection", (*_CRITICAL, *_RUNNING[:1]), part=_CODE),
     Fault("code-failed-run", "the code's scanner says that its run failed", (*_BOTH, *_RUNNING), part=_CODE),
-    Fault("benchmark-fails", "the kubelet takes anonymous requests", _BENCHMARK),
+    Fault("benchmark-fails", "the kubelet accepts anonymous requests", _BENCHMARK),
     Fault("policy-violated", "a namespace violates a constraint", _POLICIES, part=_RULES),
     Fault("policy-not-audited", "Gatekeeper's audit ended two days ago", _POLICIES, part=_RULES),
 )
