@@ -61,7 +61,7 @@ def parse_head(data: bytes) -> Head:
     lines = [line[:-1] if line.endswith(b"\r") else line for line in data.rstrip(b"\r\n").split(b"\n")]
     found = _STATUS_LINE.fullmatch(lines[0])
     if found is None or found[1] != b"1" or found[3] < b"100":
-        raise NotHttp(f"its first line is no status line of HTTP/1: {lines[0][:60]!r}")
+        raise NotHttp(f"its first line is not a status line of HTTP/1: {lines[0][:60]!r}")
     if b"\0" in data or b"\r" in b"".join(lines):
         raise NotHttp("a field of its head holds a NUL or a lone CR (RFC 9112, 2.2)")
     fields: list[tuple[str, str]] = []
@@ -80,12 +80,12 @@ def _read_field(number: int, line: bytes, fields: list[tuple[str, str]], odd: li
             fields.append((name, f"{value} {line.decode('latin-1').strip(blank)}".strip(blank)))
             odd.append(f"line {number} of its head continues the field {name[:40]}, which is obsolete")
         else:
-            odd.append(f"line {number} of its head continues no field; browsers skip it")
+            odd.append(f"line {number} of its head continues nothing; browsers skip it")
         return
     name_, colon, rest = line.partition(b":")
     stripped = name_.rstrip(b" \t")
     if not colon or not _TOKEN.fullmatch(stripped):
-        what = f"has a name that is none ({name_[:40]!r})" if colon else "is no field, for it has no colon"
+        what = f"has an invalid name ({name_[:40]!r})" if colon else "is not a header field: it has no colon"
         odd.append(f"line {number} of its head {what}; browsers skip it")
         return
     if stripped != name_:

@@ -37,7 +37,7 @@ _WORDS = {
     "date_from_datetime_parsing": "a date such as 2027-01-31",
     "finite_number": "a finite number",
     "string_too_long": "a shorter text",
-    "string_too_short": "a text that is not empty",
+    "string_too_short": "a string that is not empty",
 }
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "a name of letters, digits, `.`, `_` and `-`, beginning with a letter or digit",

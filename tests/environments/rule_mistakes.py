@@ -336,7 +336,7 @@ RULES = {
     ),
     "waiver's reason": (
         '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = ""\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',  # noqa: E501
-        ":9: waivers[0].reason: expected a text that is not empty",
+        ":9: waivers[0].reason: expected a string that is not empty",
     ),
     "waiver's environment": (
         '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "prod"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',  # noqa: E501

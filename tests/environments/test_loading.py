@@ -79,7 +79,7 @@ def test_a_file_that_is_no_configuration_gives_one_message(raw: bytes, expected:
 def test_a_folder_a_pipe_and_nothing_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     os.mkfifo(tmp_path / "b")
-    for name, expected in (("a", "is a folder"), ("b", "is not a plain file"), ("c", "there is no such file")):
+    for name, expected in (("a", "is a folder"), ("b", "is not a regular file"), ("c", "there is no such file")):
         with pytest.raises(ConfigurationError, match=expected):
             load(tmp_path / name)
 

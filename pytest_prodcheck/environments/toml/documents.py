@@ -78,7 +78,7 @@ def _bytes(path: Path, name: str) -> bytes:
         if stat.S_ISDIR(mode):
             raise Unreadable(Mistake(name, None, "", "is a folder, not a file"))
         if not stat.S_ISREG(mode):
-            raise Unreadable(Mistake(name, None, "", "is not a plain file"))
+            raise Unreadable(Mistake(name, None, "", "is not a regular file"))
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
     except OwnerProblem as error:

@@ -269,4 +269,4 @@ class Gatherer:
 def _own_shortage(key: str, what: str) -> Problem:
     """Somebody's in these moments: what was found meanwhile proves nothing about the system."""
     text = f"{key}: prodcheck itself had too little {what}"
-    return Problem("shortage", text, "evidence gathered meanwhile is not used: give prodcheck more and run again")
+    return Problem("shortage", text, "evidence gathered at that time is not used: give prodcheck more and run again")
