@@ -105,14 +105,14 @@ def detectable_tail(settings: DeployAnalysis, significance: float) -> float:
     )
     least = math.floor((1 - TAIL_PERCENTILE) * n) + 1  # fewer do not reach the percentile that tells how much slower
 
-    def found(share: float) -> float:
+    def power(share: float) -> float:
         total = at_least(tail_size + 1, n, share)
         for slow in range(least, tail_size + 1):
             chance = binomial(slow, n, share)
             total += chance * at_least(needed - slow, tail_size - slow, 0.5) if chance > 1e-12 else 0.0
         return total
 
-    return _smallest_share(found)
+    return _smallest_share(power)
 
 
 def _smallest_share(power: Callable[[float], float]) -> float:

@@ -26,7 +26,7 @@ def charts(source: Source) -> str:
         return ""
     from pytest_prodcheck.reports.load_charts import loads_html
 
-    return loads_html(runs, [_shown(each) for each in searches])
+    return loads_html(runs, [_to_stress(each) for each in searches])
 
 
 def lines(source: Source, width: int) -> list[str]:
@@ -58,7 +58,7 @@ def _saved(collector: str, saved: SavedEvidence) -> Iterator[Evidence[Any]]:
                 yield saved.get(key)
 
 
-def _shown(found: LoadStress) -> Stress:
+def _to_stress(found: LoadStress) -> Stress:
     from pytest_prodcheck.judging.load_validity import knee_of
     from pytest_prodcheck.reports.load_charts import Stress
 

@@ -77,7 +77,7 @@ def test_a_tool_that_is_asked_writes_nowhere_else(
     settings = Backups.model_validate({"kind": kind, "tool": [str(tool)], "stanza": "shop", "server": "shop"})
     answers = {"list-backups": [], "show-servers": server}
     told: dict[str, Any] = {"shop": {}}
-    monkeypatch.setattr(pgbackrest_barman, "_told", lambda done: next(
+    monkeypatch.setattr(pgbackrest_barman, "_json_object", lambda done: next(
         ({"shop": answer} for word, answer in answers.items() if word in done.words), told
     ))  # fmt: skip
     ask(settings, tmp_path, Deadline(60))

@@ -214,7 +214,7 @@ def _barman_server(settings: Backups, root: Path, deadline: Deadline) -> dict[st
     Not shut in: it writes locks into a folder that only it knows. Of what others wrote it reads nothing but names.
     """
     words = (*settings.tool_words, "-f", "json", "show-servers", settings.server or "")
-    return dict(_told(run(words, deadline, folder=root)).get(settings.server or "") or {})
+    return dict(_json_object(run(words, deadline, folder=root)).get(settings.server or "") or {})
 
 
 def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
@@ -251,10 +251,10 @@ def _ask_barman(settings: Backups, what: Sequence[str], root: Path, deadline: De
 
 
 def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
-    return _told(_ask_barman(settings, ("-f", "json", *what), root, deadline))
+    return _json_object(_ask_barman(settings, ("-f", "json", *what), root, deadline))
 
 
-def _told(done: CompletedProgram) -> dict[str, Any]:
+def _json_object(done: CompletedProgram) -> dict[str, Any]:
     """What Barman tells; raises EvidenceProblem with what it complains of."""
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") if isinstance(told, dict) else ["no object"]

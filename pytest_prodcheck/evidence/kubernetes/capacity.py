@@ -47,12 +47,15 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
     since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
-    found = [without_startup_taints(each, since) for each in listed_nodes]
+    nodes = [without_startup_taints(each, since) for each in listed_nodes]
     pods = all_pods(context, deadline)
     classes = [each for _, each in documents(context) if each.get("kind") == "PriorityClass"]
     demands = [with_priority(_read(each, context), pods, classes) for each in rollouts(context, deadline)]
     around = Surroundings(
-        tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline),
+        tuple(nodes),
+        tuple(pods),
+        _spaces(demands, pods, context, deadline),
+        _storage(demands, context, deadline),
         time.time(),
     )
     around, homeless = _without_leaving_nodes(around, demands)
@@ -84,8 +87,9 @@ def _read(demand: Demand, context: Context) -> Demand:
     cluster = context.environment.kubernetes
     if not demand.claims or cluster is None or demand.namespace == cluster.namespace:
         return demand
-    unread = (f"its claims are in the namespace {demand.namespace}, but prodcheck "
-        f"reads claims of {cluster.namespace} only")
+    unread = (
+        f"its claims are in the namespace {demand.namespace}, but prodcheck reads claims of {cluster.namespace} only"
+    )
     return dataclasses.replace(demand, unread=unread)
 
 
@@ -108,14 +112,14 @@ def _storage(demands: Iterable[Demand], context: Context, deadline: Deadline) ->
         return StorageObjects()
     files = [each for _, each in documents(context)]
 
-    def found(kind: str, live: Iterable[Object]) -> dict[str, Object]:
+    def by_name(kind: str, live: Iterable[Object]) -> dict[str, Object]:
         coming = {name_of(each): each for each in files if each.get("kind") == kind}
         return coming | {name_of(each): each for each in live}
 
     return StorageObjects(
-        found("PersistentVolumeClaim", raw("", "persistentvolumeclaims", context, deadline)),
-        found("PersistentVolume", listed("raw", "/api/v1/persistentvolumes", context, deadline, _as_it_is)),
-        found("StorageClass", listed("raw", "/apis/storage.k8s.io/v1/storageclasses", context, deadline, _as_it_is)),
+        by_name("PersistentVolumeClaim", raw("", "persistentvolumeclaims", context, deadline)),
+        by_name("PersistentVolume", listed("raw", "/api/v1/persistentvolumes", context, deadline, _as_it_is)),
+        by_name("StorageClass", listed("raw", "/apis/storage.k8s.io/v1/storageclasses", context, deadline, _as_it_is)),
     )
 
 

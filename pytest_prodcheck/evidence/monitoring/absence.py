@@ -72,7 +72,7 @@ def unknown(
     asked = {each: _needle(each, whose, proven) for each in whole.selectors() if each not in exempt}
     span = f"{max(window, lookback(query)):.0f}s"
 
-    def there(needles: Iterable[str]) -> set[str]:
+    def existing(needles: Iterable[str]) -> set[str]:
         told = dict(enumerate(dict.fromkeys(needles)))
         parts = [f'label_replace(count(last_over_time({each}[{span}])), "needle", "{number}", "", "")'
                  for number, each in told.items()]  # fmt: skip
@@ -81,10 +81,10 @@ def unknown(
         found = prometheus.prometheus(context, deadline).vector(" or ".join(parts), what, deadline)
         return {told[int(each.labels["needle"])] for each in found}
 
-    found = there(each for each in asked.values() if each)
+    found = existing(each for each in asked.values() if each)
     known = {each for each, needle in asked.items() if not needle or needle in found} | set(exempt)
     missing = whole.missing(known)
-    names = there(each.name for each in missing if each.name)
+    names = existing(each.name for each in missing if each.name)
     missing = whole.missing(known | {
         each for each in missing if each.name and each.name not in names
         and miscounting.types_of(each.name, what, context, deadline)

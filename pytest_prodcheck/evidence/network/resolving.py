@@ -67,13 +67,13 @@ def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) ->
     """
     if literal := _literal(host, port):
         return (literal,)
-    found = _asked(host, port, nameserver, deadline)
+    found = _resolve_uncached(host, port, nameserver, deadline)
     if len(found) > MOST_ADDRESSES:
         raise _dns(f"{host} is said to have {len(found)} addresses, more than {MOST_ADDRESSES}")
     return found
 
 
-def _asked(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+def _resolve_uncached(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
     if nameserver is None:
         return _ask_system(host, port, deadline)
     return _ask_server(host, port, nameserver, deadline)

@@ -164,13 +164,13 @@ class Wire:
 def _server_error(result: Any) -> ServerError:
     from psycopg.pq import DiagnosticField
 
-    def told(field: Any) -> str:
+    def field_text(field: Any) -> str:
         return (result.error_field(field) or b"").decode(errors="replace")
 
-    state, said = told(DiagnosticField.SQLSTATE), told(DiagnosticField.MESSAGE_PRIMARY)
+    state, said = field_text(DiagnosticField.SQLSTATE), field_text(DiagnosticField.MESSAGE_PRIMARY)
     if not state:
         return ServerError(said or result.error_message.decode(errors="replace"))
-    return ServerError(words(state, said, told(DiagnosticField.SOURCE_FUNCTION)), state)
+    return ServerError(words(state, said, field_text(DiagnosticField.SOURCE_FUNCTION)), state)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -156,7 +156,7 @@ class ScratchServer:
         import psycopg
 
         pause = 0.02
-        while self._child is not None and _READY not in self._said():
+        while self._child is not None and _READY not in self._log_tail():
             if self._child.poll() is not None:
                 return self.trouble()
             deadline.seconds_left()
@@ -190,20 +190,20 @@ class ScratchServer:
         Raises EvidenceProblem for want of room or memory.
         """
         self.refuse_own_want()
-        fatal = [f"{plain(text)} ({state})" for state, kind, text in _LINE.findall(self._said()) if kind != "ERROR"]
+        fatal = [f"{plain(text)} ({state})" for state, kind, text in _LINE.findall(self._log_tail()) if kind != "ERROR"]
         if fatal:
             return fatal[-1]
-        found = [(state, text) for state, _, text in _LINE.findall(self._said())]
+        found = [(state, text) for state, _, text in _LINE.findall(self._log_tail())]
         if found:
             return shown(*found[-1])
-        lines = self._said().splitlines()
+        lines = self._log_tail().splitlines()
         own = [line for line in lines if _OWN.match(line)] or lines  # what begins otherwise goes on with a row, maybe
         kept = [line for line in program_words.without_rows("\n".join(own)) if not line.endswith(program_words.REFUSED)]
         return plain("; ".join(_PREFIX.sub("", line) for line in kept[-3:]), 300) or "it ended without a word"
 
     def refuse_own_want(self) -> None:
         """Raises EvidenceProblem where it ended, or one of its processes, for want of room or memory here."""
-        said = self._said()
+        said = self._log_tail()
         for state, kind, text in _LINE.findall(said):
             if kind != "ERROR":
                 refuse_exhaustion(state, plain(text))
@@ -212,11 +212,11 @@ class ScratchServer:
 
     def replayed_to(self) -> str:
         """The position that replay ended at, "" where nothing was replayed."""
-        said = self._said()
+        said = self._log_tail()
         found = _STOPPED.findall(said) or _REDONE.findall(said)
         return str(found[-1]) if found else ""
 
-    def _said(self) -> str:
+    def _log_tail(self) -> str:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.log.stat().st_size - 256 * 1024, 0))

@@ -66,7 +66,7 @@ def contents(
     rows = [_row(each, place) for place, each in enumerate(results)]
     by_identity = {each.identity: each for each in results}
 
-    def told(result: Result) -> dict[str, Any]:
+    def details(result: Result) -> dict[str, Any]:
         return _details(result, run.ended_at, exchanges or {}, trend_line((trends or {}).get(result.identity)))
 
     def step(runbook: str, result: Result | None) -> Step | None:
@@ -93,7 +93,7 @@ def contents(
         "number": len(results),
         "groups": _groups(results, rows),
         "choices": _choices(rows),
-        "details": Markup(_embedded([told(each) for each in results])),
+        "details": Markup(_embedded([details(each) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
 
@@ -191,7 +191,7 @@ def _details(result: Result, ended_at: float, exchanges: Requests, trend: str) -
         "judged": judged,
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],
-        "asked": _asked(result, exchanges),
+        "asked": _request_rows(result, exchanges),
         "trend": trend,
         "evidence": evidence_text(result, ended_at) if result.evidence else "",
         "fix": safe(result.runbook),
@@ -201,7 +201,7 @@ def _details(result: Result, ended_at: float, exchanges: Requests, trend: str) -
     return {name: value for name, value in made.items() if value}
 
 
-def _asked(result: Result, exchanges: Requests) -> list[list[str]]:
+def _request_rows(result: Result, exchanges: Requests) -> list[list[str]]:
     if result.outcome in (Outcome.PASSED, Outcome.SKIPPED):
         return []
     found = [each for key in result.evidence for each in exchanges.get(key, ())]
