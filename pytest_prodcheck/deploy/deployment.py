@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from pytest_prodcheck.deploy.deployer import CanaryComparison, Deployer, plan_en
 from pytest_prodcheck.deploy.driver_table import create_driver
 from pytest_prodcheck.deploy.drivers import DriverContext, DriverProblem, observe_with_migrations
 from pytest_prodcheck.deploy.evidence_context import evidence_context
-from pytest_prodcheck.deploy.gate_client import GateClient, SubprocessGateClient
+from pytest_prodcheck.deploy.gate_client import GateClient, SubprocessGateClient, UnchangedGateClient
 from pytest_prodcheck.deploy.journal import Journal, Store
 from pytest_prodcheck.deploy.migrations import MigratingDriver, of_phase
 from pytest_prodcheck.deploy.plan import EXPAND, ObservedState, Plan, PlanProblem, is_safe_revision
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.deploy.canary_metrics import MetricsComparison
     from pytest_prodcheck.deploy.cluster_client import ClusterClient
     from pytest_prodcheck.deploy.drivers import Driver
+    from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.deploy import Deploy
 
 REFUSED, CANNOT_TELL = 4, 3
@@ -73,7 +77,7 @@ class Deployment:
             refuse_foreign(str(self.store.state_folder), "the folder")
         except ValueError as error:
             raise PlanProblem(str(error), 2) from None
-        self.configuration = load(path)
+        self._path, self.configuration = path, load(path)
         self.options, self.reporter = options, reporter
         self.environment = self.configuration.environment(options.environment, unit=options.unit)
         if self.environment.deploy is None:
@@ -278,7 +282,7 @@ class Deployment:
             return "was planned with other `slots`"
         if self.options.revision not in (None, "", plan.revision):
             return f"is the newest one; you named {self.options.revision}"
-        changed = plan.configuration != self.configuration.digest(self.environment)
+        changed = plan.configuration != _digest(self.configuration, self.environment)
         if changed and not undo and not state.rolling_back:
             return "was planned with another prodcheck.toml: roll back with --undo, then deploy again"
         return ""
@@ -344,11 +348,20 @@ class Deployment:
 
     def _deployer(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> Deployer:
         self.active_journal = journal
-        settings, gates = self.settings, self._gates(plan, self._runner(lock))
+        settings, gates = self.settings, UnchangedGateClient(
+            self._gates(plan, self._runner(lock)), plan, self._digest_now
+        )
         return Deployer(
             plan, journal, driver, gates, self._comparison(plan), self.reporter,
             hold=settings.cannot_tell == "hold", ready=settings.ready, every=settings.every, pause=self._pause,
         )  # fmt: skip
+
+    def _digest_now(self) -> str:
+        """Of prodcheck.toml as it is now, which gates read."""
+        from pytest_prodcheck.environments.loading import load
+
+        configuration = load(self._path)
+        return _digest(configuration, configuration.environment(self.options.environment, unit=self.options.unit))
 
     def _gates(self, plan: Plan, runner: ProgramRunner) -> GateClient:
         return SubprocessGateClient(plan, runner)
@@ -418,7 +431,7 @@ class Deployment:
         observed = self._observe(lambda: observe_with_migrations(driver))
         made = make_plan(
             self.settings, observed, environment=self.options.environment, unit=self.options.unit,
-            revision=revision, configuration=self.configuration.digest(self.environment), allow=self.options.allow,
+            revision=revision, configuration=_digest(self.configuration, self.environment), allow=self.options.allow,
         )  # fmt: skip
         if self.settings.migrations is not None and made.changes_something:
             from pytest_prodcheck.deploy.migration_sql import refuse_destructive_migrations
@@ -458,6 +471,15 @@ class Deployment:
             return len(self._requests(plan).endpoints(self.settings.slots))
         except EvidenceProblem as error:
             raise PlanProblem(f"no canary analysis is possible: {error.problem.message}", 2) from None
+
+
+def _digest(configuration: Configuration, environment: Environment) -> str:
+    """SHA-256 hex of what a plan rests on: the environment, the gates and their waivers."""
+    policies = configuration.project.model_dump(
+        mode="json", by_alias=True, include={"gates", "gate_defaults", "waivers"}
+    )
+    text = json.dumps([configuration.digest(environment), policies], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager

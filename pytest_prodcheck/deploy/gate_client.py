@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -53,3 +54,19 @@ class SubprocessGateClient:
         code = result.code if result.code in CODE_NAMES else CANNOT_TELL
         lines = result.text.rstrip().splitlines()
         return GateAnswer(code if code is not None else CANNOT_TELL, "\n".join(lines[-_MAX_LINES:]))
+
+
+class UnchangedGateClient:
+    """Has another one answer, as long as the settings are those of the plan: gates read them anew each time.
+
+    Whether the old revision is good may be asked with any settings: a way back has to be possible.
+    """
+
+    def __init__(self, client: GateClient, plan: Plan, digest_now: Callable[[], str]) -> None:
+        self._client, self._plan, self._digest_now = client, plan, digest_now
+
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
+        """Cannot tell where somebody changed prodcheck.toml since the plan was made."""
+        if revision == self._plan.revision and self._digest_now() != self._plan.configuration:
+            return GateAnswer(CANNOT_TELL, "prodcheck.toml was changed since the plan was made: deploy again")
+        return self._client.ask(gate, slot, revision, wait)

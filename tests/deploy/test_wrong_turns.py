@@ -98,6 +98,23 @@ def test_settings_that_were_changed_half_way_are_not_gone_on_with(
     assert (here.call("--undo"), here.real.one_revision()) == (20, OLD)
 
 
+WEAKER = ["[gates.smoke]\nselect = []\n", '[environments.production.thresholds]\n"a.b.c" = "off"\n', "no TOML\n"]
+
+
+@pytest.mark.parametrize("more", WEAKER)
+@pytest.mark.parametrize("number", [2, 4])
+def test_gates_that_somebody_changes_meanwhile_do_not_go_forward(number: int, more: str, here: Here) -> None:
+    """Another commit is checked out below a deployment: its gates may ask less than what was approved."""
+
+    def change() -> None:
+        (here.folder / "prodcheck.toml").write_text(TOML + more)
+
+    here.at_ask(number - 1, change)
+    assert here.deploy() == 20
+    asked = [gate for gate, _, revision in here.gates.asked if revision == NEW]
+    assert (here.real.one_revision(), len(asked)) == (OLD, number - 1)
+
+
 def test_a_plan_that_was_edited_in_its_journal_is_damage(here: Here) -> None:
     here.at_ask(3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert here.deploy() == 21
