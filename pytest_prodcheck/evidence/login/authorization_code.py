@@ -155,7 +155,7 @@ def _follow_authorization(
         if form.secret_field() and given:
             return BrowserLogin(answer, False, "the provider shows its login form again")
         if form.secret_field():
-            _refuse_stranger(urljoin(answer.url, form.action), auth, what)
+            _refuse_stranger(form.address(answer.url), auth, what)
         given = given or bool(form.secret_field())
         button = _button(form, auth, what) if not values else None
         answer = browser.submit(form, answer, values, button, home)
@@ -171,7 +171,7 @@ def _next_form(page: Page, auth: Auth, user: str, password: str) -> tuple[Form |
     first = page.form_with(auth.fields.user)
     if first is not None:  # the user name on a page of its own
         return first, {auth.fields.user: user}
-    wanted = [form for form in page.forms if any(name == auth.consent for name, _ in form.buttons)]
+    wanted = [form for form in page.forms if any(each.name == auth.consent for each in form.buttons)]
     silent = [form for form in page.forms if not form.asks and form.method == "POST"]
     return next(iter(wanted or silent), None), {}
 
@@ -192,12 +192,12 @@ def _typed(form: Form) -> list[str]:
 
 def _button(form: Form, auth: Auth, what: str) -> str | None:
     """The button that gives consent; None for the only one there is."""
-    names = [name for name, _ in form.buttons]
+    names = [each.name for each in form.buttons]
     if auth.consent is not None and auth.consent in names:
         return auth.consent
     if len(form.buttons) < 2:
         return None
-    shown = ", ".join(sanitizing.plain(name or f"(without name) {value}", 40) for name, value in form.buttons)
+    shown = ", ".join(sanitizing.plain(each.name or f"(without name) {each.value}", 40) for each in form.buttons)
     hint = f"name the button to press: [auth] consent = … ({shown})"
     raise EvidenceProblem(Problem("configuration", f"{what}: a page with several buttons", hint))
 

@@ -57,9 +57,9 @@ class Browser:
         stop: Callable[[str], bool] = lambda url: False,
     ) -> Answer:  # fmt: skip
         """Sends a form of a page; raises EvidenceProblem where it leads to a server that is not declared."""
-        url, entries = urljoin(page.url, form.action), form.filled(values, button)
+        url, entries = form.address(page.url, button), form.filled(values, button)
         headers = {"Referer": page.url.partition("#")[0]}
-        if form.method == "GET":
+        if form.sent_by(button) == "GET":
             asked = f"{url.partition('?')[0]}?{urlencode(entries)}"
             return self._follow(self._ask("GET", asked, headers, None, page.url), stop, page.url)
         scheme, host, port = origin_of(page.url)
