@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ def plain(text: str) -> Any:
     return json.loads(json.dumps(tomllib.loads(text), default=date.isoformat))
 
 
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema())
+
+
 def errors(text: str) -> list[str]:
-    checker = jsonschema.Draft202012Validator(schema())
-    return [f"{'.'.join(map(str, each.path))}: {each.message}" for each in checker.iter_errors(plain(text))]
+    return [f"{'.'.join(map(str, each.path))}: {each.message}" for each in validator().iter_errors(plain(text))]
 
 
 def test_it_is_a_json_schema() -> None:
