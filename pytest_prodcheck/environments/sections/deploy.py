@@ -46,20 +46,20 @@ class CopyCommands(Section):
     # brings the copy `{slot}` to `{revision}` and comes back when it answers; may be run again at any time
     start: Program
     stop: Program | None = None  # ends the copy `{slot}`; may be run again at any time
-    # prints one line a slot, "SLOT REVISION", "-" for a copy that does not answer well; what is, not what was asked for
+    # prints one line a slot, "SLOT REVISION", "-" for a copy that is not healthy; the actual state, not the requested
     observe: Program
-    timeout: Seconds = 120.0  # of one command, and of the wait until `observe` shows what was asked for
+    timeout: Seconds = 120.0  # of one command, and of the wait until `observe` shows the requested state
 
 
 class ShareCommands(Section):
     """Programs that move traffic. `{shares}` is filled in as "blue=90,green=10", `{slot}` and `{percent}` for one."""
 
-    # makes the traffic be shared as given: where to arrive, never how much to add; may be run again at any time.
+    # sets the traffic shares: the state to reach, never how much to add; may be run again at any time.
     # With `{slot}` and `{percent}`, those of the second slot
     do: Program
-    # prints one line a slot, "SLOT PERCENT"; what is, not what was asked for
+    # prints one line a slot, "SLOT PERCENT"; the actual state, not the requested one
     observe: Program
-    timeout: Seconds = 60.0  # of one command, and of the wait until `observe` shows what was asked for
+    timeout: Seconds = 60.0  # of one command, and of the wait until `observe` shows the requested state
 
 
 class DeployCommands(Section):
@@ -79,7 +79,7 @@ class DeployHaproxy(Section):
     backend: Name | None = None  # backend of rolling: its servers are named as the slots
     # file of `server-state-file`, with `load-server-state-from-file global`; needed with `backend`
     state: str | None = None
-    drain: Seconds = 30.0  # how long requests of a copy that gets no more are waited for
+    drain: Seconds = 30.0  # how long the open requests of a copy without traffic are waited for
     timeout: Seconds = 5.0  # of one answer
 
     def model_post_init(self, _context: Any) -> None:
@@ -111,7 +111,7 @@ class DeployKubernetes(Section):
     drain: Seconds = 10.0
     # how long a roll-out may take; `progressDeadlineSeconds` of the Deployment ends one that stands still before
     timeout: Seconds = 900.0
-    # so many journals of deployments that have ended are kept in the cluster; older ones are removed at the end of one
+    # how many journals of ended deployments are kept in the cluster; older ones are removed at the end of a deployment
     keep: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
@@ -201,11 +201,11 @@ class Deploy(Section):
     # what happens where a gate or comparison cannot tell, twice, with traffic on the new revision: the old one comes
     # back, or everything stays as it is and a person is asked (exit code 21)
     cannot_tell: Literal["undo", "hold"] = "undo"
-    # true: the old copy is stopped at the end, and from then on there is no way back; false: it stays for `--undo`
+    # true: the old copy is stopped at the end, which is the point of no return; false: it keeps running for `--undo`
     retire: bool = False
     analysis: DeployAnalysis = DeployAnalysis.model_construct()  # how a canary is compared
     commands: DeployCommands | None = None  # programs that move copies and traffic
-    # what only adds is applied before the new copy starts; what takes away at the end, and there is no way back from it
+    # `expand` migrations are applied before the new copy starts, `contract` ones at the end (the point of no return)
     migrations: DeployMigrations | None = None
     haproxy: DeployHaproxy | None = None  # the balancer of the driver `haproxy`
     kubernetes: DeployKubernetes | None = None  # Deployments, Service and route of the driver `kubernetes`
