@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_completion_names_every_command(project: Project, shell: str) -> None:
     if shutil.which(shell) and shell != "tcsh":
         read = subprocess.run([shell, "-n"], input=done.stdout, text=True, capture_output=True, check=False)
         assert read.returncode == 0, read.stderr
+
+
+COMPLETED = """\
+source <(cat)
+COMP_WORDS=(prodcheck val); COMP_CWORD=1; FUNCTION prodcheck val prodcheck; echo "${COMPREPLY[@]}"
+COMP_WORDS=(prodcheck run --junit); COMP_CWORD=2; FUNCTION prodcheck --junit run; echo "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_completes_commands_and_their_options(project: Project) -> None:
+    script = project.prodcheck("completion", "bash").stdout
+    function = re.findall(r"^complete .*-F (\w+) prodcheck$", script, re.M)[0]
+    words = ["bash", "--norc", "-c", COMPLETED.replace("FUNCTION", function)]
+    done = subprocess.run(words, input=script, text=True, capture_output=True, timeout=60, check=False)
+    assert done.stdout.split() == ["validate", "--junit-xml"], done.stderr
 
 
 def test_a_configuration_elsewhere(project: Project, tmp_path: Path) -> None:
