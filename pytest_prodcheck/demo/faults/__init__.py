@@ -46,10 +46,10 @@ def checked(names: Iterable[str]) -> tuple[str, ...]:
 
 def list_faults() -> str:
     """All faults as text: what each breaks, and which check must notice."""
-    lines = ["Faults (each must be noticed by the checks named):"]
+    lines = ["Faults (the checks after -> must detect the fault):"]
     for fault in FAULTS.values():
         lines += [f"  {fault.name:<28} {fault.breaks}", f"  {'':<28} -> {', '.join(fault.notices)}"]
-    lines += ["", "Benign (what a healthy production does; nothing may turn red):"]
+    lines += ["", "Benign changes (they happen in a healthy production; no check may fail):"]
     lines += [f"  {fault.name:<28} {fault.breaks}" for fault in BENIGN.values()]
     return "\n".join(lines)
 
