@@ -21,13 +21,15 @@ _AT_GITHUB = re.compile(r"(?!\.+/|.*/\.+\Z)[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck comment`."""
-    about = "its id, the start of its id, or its folder (default: latest); several are shown as one"
+    about = "id of the run, the start of the id, or the run's folder (default: latest); several runs are shown as one"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
-    parser.add_argument("--on", choices=("github", "gitlab"), help="where (default: as the CI's variables say)")
+    parser.add_argument(
+        "--on", choices=("github", "gitlab"), help="the server (default: recognised by the variables that CI sets)"
+    )
     parser.add_argument("--project", metavar="NAME", help="owner/name at GitHub, path or number at GitLab")
     parser.add_argument("--number", type=int, metavar="N", help="number of the pull request or merge request")
-    parser.add_argument("--api", metavar="URL", help="address of the REST interface of a server of your own")
+    parser.add_argument("--api", metavar="URL", help="address of the REST API of a self-hosted server")
     parser.add_argument("--dry-run", action="store_true", help="print the comment and where it would go; send nothing")
 
 

@@ -34,7 +34,9 @@ PERSON = 21
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck deploy`."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--unit", default="", metavar="NAME", help="services deployed together (default: all)")
+    parser.add_argument(
+        "--unit", default="", metavar="NAME", help="only this unit (services deployed together; default: all)"
+    )
     parser.add_argument(
         "--revision", type=revision, metavar="REV", help="the revision, such as a Git SHA; else PRODCHECK_REVISION"
     )

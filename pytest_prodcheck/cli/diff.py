@@ -18,7 +18,10 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck diff`."""
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="two runs, the older first: ids, starts of ids, or latest"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="two runs, the older first; each is an id, the start of an id, or `latest`",
     )
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")

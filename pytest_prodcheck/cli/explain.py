@@ -15,7 +15,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck explain`."""
-    parser.add_argument("name", nargs="?", default="", metavar="CHECK", help="the id of a check, or an incident")
+    parser.add_argument(
+        "name", nargs="?", default="", metavar="CHECK", help="the id of a check, or the name of an incident"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 

@@ -18,8 +18,12 @@ ALLOW_WRITE = "allow this writing workflow or endpoint on a protected environmen
 def add_scope(parser: argparse.ArgumentParser) -> None:
     """Adds --env, --unit, --slot and --revision."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--unit", default="", metavar="NAME", help="services deployed together (default: all)")
-    parser.add_argument("--slot", default="", metavar="NAME", help="the copy: blue, green, canary")
+    parser.add_argument(
+        "--unit", default="", metavar="NAME", help="only this unit (services deployed together; default: all)"
+    )
+    parser.add_argument(
+        "--slot", default="", metavar="NAME", help="only this copy of the unit, such as blue, green or canary"
+    )
     parser.add_argument(
         "--revision",
         type=revision,

@@ -33,7 +33,7 @@ _SHORT = ("html", "json", "sarif", "junit")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck report`."""
-    about = "its id, the start of its id, or its folder (default: latest); several runs are shown as one"
+    about = "id of the run, the start of the id, or the run's folder (default: latest); several runs are shown as one"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=FORMATS, help="output format (default: text)")

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_scope(parser)
     parser.add_argument("--vantage", metavar="NAME", help="network location to probe from (default: outside)")
-    parser.add_argument("--wait", metavar="DURATION", help="wait at most this long for the system to be ready: 120, 2m")
+    parser.add_argument(
+        "--wait", metavar="DURATION", help="wait at most this long for the system to be ready, such as 2m"
+    )
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
     parser.add_argument("--allow-load", action="append", default=[], metavar="NAME", help=ALLOW_LOAD)

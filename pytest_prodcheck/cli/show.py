@@ -13,7 +13,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck show`."""
-    about = "its id, the start of its id, or its folder (default: latest)"
+    about = "id of the run, the start of the id, or the run's folder (default: latest)"
     parser.add_argument("runs", nargs="?", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")

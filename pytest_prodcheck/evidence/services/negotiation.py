@@ -67,7 +67,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     service = declared(environment, target)
     pages, host = _pages(service), host_of(service)
     lines = [Sending(host, f"GET {each.path}") for each in pages if each.name not in service.endpoints]
-    what = "GET of these and all endpoints in other codings, where compressed (at most)"
+    what = "GET of these and all endpoints again, to compare compressed answers (at most)"
     lines.append(Sending(host, what, 5 * len(pages)))
     if _tries_h2(service):
         lines.append(Sending(host, "GET of the same over HTTP/2, where it is offered (at most)", 2 * len(pages)))
