@@ -52,10 +52,13 @@ class Sample:
         """How many were sent and came to an end."""
         return len(self.times) + self.failed
 
-    def of_endpoint(self, name: str) -> Sample:
-        """The requests to this endpoint alone."""
-        times = tuple(time for time, endpoint in zip(self.times, self.endpoints, strict=True) if endpoint == name)
-        return Sample(times, self.failed_endpoints.count(name))
+    def by_endpoint(self) -> dict[str, Sample]:
+        """The requests to each endpoint alone; nothing where there is only one, without a name."""
+        times: dict[str, list[float]] = {name: [] for name in (*self.endpoints, *self.failed_endpoints)}
+        for time, endpoint in zip(self.times, self.endpoints, strict=False):
+            times[endpoint].append(time)
+        failed = Counter(self.failed_endpoints)
+        return {name: Sample(tuple(each), failed[name]) for name, each in times.items()}
 
     def scaled(self, factors: Mapping[str, float]) -> Sample:
         """With the times of each endpoint multiplied by its factor."""
@@ -90,17 +93,13 @@ def compare_samples(
     """Whether the canary is worse; nobody can tell without enough samples, or at another pace than was meant."""
     if reason := _insufficient_samples(canary, baseline, settings):
         return ComparisonResult(CANNOT_TELL, (reason,))
-    names = {name for sample in (canary, baseline) for name in (*sample.endpoints, *sample.failed_endpoints)}
-    significance = significance_level(settings, comparison_count, repetition, len(names))
-    if len(names) > 1:
-        factors = _scale_factors(canary, baseline, names)
+    endpoints = _pair_endpoints(canary, baseline)
+    significance = significance_level(settings, comparison_count, repetition, len(endpoints))
+    if len(endpoints) > 1:
+        factors = _scale_factors(endpoints)
         results = [_compare(canary.scaled(factors), baseline.scaled(factors), settings, significance, settings.rate)]
-        for name in sorted(names):
-            alone = canary.of_endpoint(name), baseline.of_endpoint(name)
-            result = _compare(*alone, settings, significance / len(names), settings.rate / len(names))
-            if dead := _never_answers(*alone):
-                result = ComparisonResult(BLOCKED, (dead,))
-            results.append(ComparisonResult(result.code, tuple(f"{name}: {line}" for line in result.lines)))
+        share, rate = significance / len(endpoints), settings.rate / len(endpoints)
+        results += [_compare_endpoint(name, *pair, settings, share, rate) for name, pair in sorted(endpoints.items())]
     else:
         results = [_compare(canary, baseline, settings, significance, settings.rate)]
     lines = tuple(line for result in results if result.code != OPEN or result is results[0] for line in result.lines)
@@ -109,6 +108,22 @@ def compare_samples(
         return ComparisonResult(BLOCKED if BLOCKED in codes else CANNOT_TELL, lines)
     reason = _client_disturbance(canary, baseline, settings)
     return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
+
+
+def _pair_endpoints(canary: Sample, baseline: Sample) -> dict[str, tuple[Sample, Sample]]:
+    ours, theirs, none = canary.by_endpoint(), baseline.by_endpoint(), Sample((), 0)
+    return {name: (ours.get(name, none), theirs.get(name, none)) for name in {*ours, *theirs}}
+
+
+def _compare_endpoint(
+    name: str, canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, rate: float
+) -> ComparisonResult:
+    """The tests of one endpoint alone, in lines that name it."""
+    if dead := _never_answers(canary, baseline):
+        result = ComparisonResult(BLOCKED, (dead,))
+    else:
+        result = _compare(canary, baseline, settings, significance, rate)
+    return ComparisonResult(result.code, tuple(f"{name}: {line}" for line in result.lines))
 
 
 def _never_answers(canary: Sample, baseline: Sample) -> str:
@@ -122,14 +137,11 @@ def _never_answers(canary: Sample, baseline: Sample) -> str:
     return f"worse: all {canary.total} requests failed, baseline none of {baseline.total}"
 
 
-def _scale_factors(canary: Sample, baseline: Sample, names: set[str]) -> dict[str, float]:
+def _scale_factors(endpoints: Mapping[str, tuple[Sample, Sample]]) -> dict[str, float]:
     """What makes the median of each endpoint, of both copies, that of all: else slow endpoints hide the others."""
-    middle = quantile([*canary.times, *baseline.times], 0.5)
-    factors = {}
-    for name in names:
-        times = [*canary.of_endpoint(name).times, *baseline.of_endpoint(name).times]
-        factors[name] = middle / quantile(times, 0.5) if times else 1.0
-    return factors
+    times = {name: [*canary.times, *baseline.times] for name, (canary, baseline) in endpoints.items()}
+    middle = quantile([time for each in times.values() for time in each], 0.5)
+    return {name: middle / quantile(each, 0.5) for name, each in times.items() if each}
 
 
 def _compare(

@@ -34,7 +34,10 @@ def new_ticket(lock: int) -> str:
 
 
 def end_survivors(lock: int) -> bool:
-    """Ends what is left of the program whose ticket is noted; whether nothing is left. Raises CannotLook."""
+    """Ends what is left of the program whose ticket is noted; whether nothing is left.
+
+    Raises CannotInspectProcesses.
+    """
     ticket = os.pread(lock, _MAX_TICKET_BYTES, 0) if lock >= 0 else b""
     if not ticket:
         return True

@@ -49,29 +49,32 @@ def of_document(document: Any, standard: bool) -> tuple[Said, tuple[Said, ...]]:
     if not isinstance(document, (dict, list)):
         return Said(str(document).strip().lower()), ()
     parts = list(_parts(document))
-    bad = [each for each in parts if first_word(each.word) in BAD]
     if isinstance(document, list):
-        return (_worst(parts, bad), ()) if parts else (Said(str(document)[:100].lower()), ())
+        return (_worst(parts), ()) if parts else (Said(str(document)[:100].lower()), ())
     named = {str(key).lower(): value for key, value in document.items()}  # "Status", as .NET may write it
     if any(named.get(key) is True for key in _MAINTENANCE):
         return Said("maintenance"), ()
     told = [str(named[key]).strip().lower() for key in TELLING if isinstance(named.get(key), (str, bool))]
     if told:
         wrong = [each for each in told if each in BAD]  # {"ok": false, "status": "running"}
-        return Said((wrong or told)[0]), tuple(each for each in bad if each.part)
+        return Said((wrong or told)[0]), tuple(each for each in _bad(parts) if each.part)
     if named.get("error") or named.get("errors"):
         return Said("error"), ()
     if standard:
         return Said("no status"), ()
     if parts:
-        return _worst(parts, bad), ()
+        return _worst(parts), ()
     plain = [Said(value.strip().lower(), str(key)) for key, value in document.items() if isinstance(value, str)]
     return next((each for each in plain if each.word in _PLAIN_BAD), Said("pass")), ()
 
 
-def _worst(parts: list[Said], bad: list[Said]) -> Said:
+def _bad(parts: list[Said]) -> list[Said]:
+    return [each for each in parts if first_word(each.word) in BAD]
+
+
+def _worst(parts: list[Said]) -> Said:
     degraded = [each for each in parts if each.word in DEGRADED]
-    return (bad or degraded or [Said("pass")])[0]
+    return (_bad(parts) or degraded or [Said("pass")])[0]
 
 
 def _parts(document: Any) -> Iterator[Said]:
@@ -100,14 +103,13 @@ def of_xml(text: str) -> Said:
     """What elements and attributes named as states are say; "pass" where there is none: the status of HTTP counts."""
     told = [(name, word) for pattern in (_ELEMENT, _ATTRIBUTE) for name, word in pattern.findall(text)]
     parts = [Said(word.lower(), name) for name, word in told if name.lower() in TELLING]
-    return _worst(parts, [each for each in parts if first_word(each.word) in BAD])
+    return _worst(parts)
 
 
 def of_text(text: str) -> Said:
     """The first word; of lines such as "status: DOWN" what is said there."""
     lines = [Said(word.lower(), name) for name, word in _LINE.findall(text) if name.lower() in TELLING]
-    bad = next((each for each in lines if first_word(each.word) in BAD), None)
-    return bad or Said(first_word(text))
+    return next(iter(_bad(lines)), Said(first_word(text)))
 
 
 def is_page(text: str, content_type: str) -> bool:

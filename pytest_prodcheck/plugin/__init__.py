@@ -172,7 +172,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """`-m smoke` without an environment that leaves no test: says what to type, instead of "no tests ran"."""
     config = session.config
-    if session.items or config.getoption("prodcheck_env", None) or config.option.collectonly or _is_worker(config):
+    if session.items or config.getoption("prodcheck_env", None) or config.option.collectonly or _is_distributed(config):
         return
     from pytest_prodcheck.gates.paths import find_root
     from pytest_prodcheck.plugin.markers import only_suites_in
@@ -185,7 +185,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         )
 
 
-def _is_worker(config: pytest.Config) -> bool:
+def _is_distributed(config: pytest.Config) -> bool:
     """Whether pytest-xdist runs the tests elsewhere, or here for another process."""
     return hasattr(config, "workerinput") or bool(getattr(config.option, "tx", None))
 

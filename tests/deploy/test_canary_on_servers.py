@@ -61,7 +61,7 @@ share = { do = ["true"], observe = ["true"] }
 """
 
 
-class ProgramCopies:
+class Copies:
     """Servers, by the names of their slots."""
 
     def __init__(self, folder: Path, ports: dict[str, int]) -> None:
@@ -84,7 +84,7 @@ class ProgramCopies:
 
 
 @pytest.fixture(scope="module")
-def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProgramCopies]:
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     folder = tmp_path_factory.mktemp("servers")
     program = str(Path(__file__).with_name("worse_server.py"))
     print(f"seed {SEED}", flush=True)
@@ -93,7 +93,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProgramCopies]:
         for number, name in enumerate((*STABLE, *STATED)):
             port = ports[name] = free_port()
             stack.enter_context(running([sys.executable, "-S", program, str(port), str(SEED + number)], port, folder))
-        yield ProgramCopies(folder, ports)
+        yield Copies(folder, ports)
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Deployments:
         return finding
 
 
-def test_what_the_plan_states_is_found_and_equals_are_let_through(copies: ProgramCopies) -> None:
+def test_what_the_plan_states_is_found_and_equals_are_let_through(copies: Copies) -> None:
     """Of looks that can tell at least nine in ten find each; as many equals are undone as `alpha` allows, by chance.
 
     Of the same samples also for 5 %, for at 0.1 % even a test that is wrong several times over seldom shows it.
@@ -166,13 +166,13 @@ def total(each: dict[tuple[str, str], Deployments]) -> dict[str, int]:
     }
 
 
-def test_a_canary_that_does_not_answer_is_no_better(copies: ProgramCopies) -> None:
+def test_a_canary_that_does_not_answer_is_no_better(copies: Copies) -> None:
     copies.behave("errors", errors=1.0)
     answer = copies.canary.compare("errors", "stable-0", 0)
     assert answer.code in (1, 3), answer.text
 
 
-def test_one_endpoint_that_is_slower_does_not_hide_behind_one_that_takes_longer(copies: ProgramCopies) -> None:
+def test_one_endpoint_that_is_slower_does_not_hide_behind_one_that_takes_longer(copies: Copies) -> None:
     copies.behave("median", slower=2.5)
     report = 'endpoints.report = { request = "GET /report", status = 200, contains = "revision" }'
     answer = copies.comparison(40, report).compare("median", "stable-0", 0)

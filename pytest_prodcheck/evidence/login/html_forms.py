@@ -78,6 +78,15 @@ class Form:
 
 
 @dataclass
+class _Fieldset:
+    """One that is open; what its first legend holds can be filled in even where it is disabled."""
+
+    disabled: bool
+    had_legend: bool = False
+    in_legend: bool = False
+
+
+@dataclass
 class _Option:
     value: str | None
     selected: bool
@@ -112,7 +121,7 @@ class Page(HTMLParser):
         self._late: list[tuple[str, str, dict[str, str]]] = []  # controls of a form that comes later, by its id
         self._base: str | None = None
         self._hidden = 0  # templates that are open
-        self._fieldsets: list[list[bool]] = []  # whether it is disabled, had its legend, is in it
+        self._fieldsets: list[_Fieldset] = []
         self._group = False  # a disabled group of options
         self._open: _Control | None = None
         self.feed(_ENTITY.sub(_as_in_attributes, html))
@@ -140,9 +149,9 @@ class Page(HTMLParser):
         elif tag == "meta" and told.get("name"):
             self.metas[told["name"]] = told.get("content", "")
         elif tag == "fieldset":
-            self._fieldsets.append(["disabled" in told, False, False])
-        elif tag == "legend" and self._fieldsets and not self._fieldsets[-1][1]:
-            self._fieldsets[-1][1:] = [True, True]
+            self._fieldsets.append(_Fieldset("disabled" in told))
+        elif tag == "legend" and self._fieldsets and not self._fieldsets[-1].had_legend:
+            self._fieldsets[-1].had_legend = self._fieldsets[-1].in_legend = True
         elif self._open is not None and tag in ("option", "optgroup"):
             self._option(tag, told)
         elif tag in ("input", "button", "select", "textarea") and not self._disabled(told):
@@ -166,7 +175,7 @@ class Page(HTMLParser):
             self._ids.setdefault(told["id"], self._form)
 
     def _disabled(self, told: dict[str, str]) -> bool:
-        return "disabled" in told or any(disabled and not in_legend for disabled, _, in_legend in self._fieldsets)
+        return "disabled" in told or any(each.disabled and not each.in_legend for each in self._fieldsets)
 
     def _control(self, tag: str, told: dict[str, str], form: Form) -> None:
         name, kind = told.get("name", ""), told.get("type", "").strip().lower()
@@ -240,7 +249,7 @@ class Page(HTMLParser):
         elif tag == "fieldset" and self._fieldsets:
             self._fieldsets.pop()
         elif tag == "legend" and self._fieldsets:
-            self._fieldsets[-1][2] = False
+            self._fieldsets[-1].in_legend = False
 
     def handle_data(self, data: str) -> None:
         """Takes text, that of a textarea or an option as its value."""
