@@ -7,6 +7,8 @@ STAMP  := $(VENV)/.installed
 DURATION = $(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1)
 # the tests of one kind; with RETRY=1 those that failed, and only those, once more when the machine is quiet
 TESTS   = $(BIN)/python -m pytest -p no:randomly -q --dist worksteal --only $(1) -o cache_dir=.pytest_cache/$(1) tests
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
 RETRIED = $(if $(RETRY),|| { [ $$? = 1 ] && $(call TESTS,$(1)) -n 2 --last-failed --last-failed-no-failures none; })
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ $(STAMP): pyproject.toml .ci/requirements.in .ci/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(CI),true)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements.lock
+	@.ci/install $(BIN)/python --require-hashes -r .ci/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' -r .ci/requirements.in
@@ -55,10 +57,9 @@ docs: catalogue
 audit: $(STAMP) ## Bandit on the package, pip-audit on the lock
 	@BIN=$(BIN) .ci/audit
 
-lock: ## write the lock of what CI installs anew (needs uv)
-	@uv pip compile --quiet pyproject.toml .ci/requirements.in --extra demo --extra kubernetes --universal \
-		--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		-o .ci/requirements.lock
+lock: ## write the locks of what CI installs anew (needs uv)
+	@$(COMPILE) pyproject.toml .ci/requirements.in --extra demo --extra kubernetes -o .ci/requirements.lock
+	@echo uv | $(COMPILE) - -o .ci/uv.lock
 
 sbom: $(STAMP) ## write sbom.json, what the lock installs (CycloneDX)
 	@$(BIN)/python .ci/sbom > sbom.json
@@ -83,7 +84,7 @@ plugins: ## other people's plugins beside prodcheck, in a virtual environment of
 
 site: $(STAMP) ## build the documentation site into site/, in a virtual environment of its own; a broken link fails
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
-	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/site-requirements.txt
+	@.ci/install .venv-docs/bin/python -r docs/site-requirements.txt
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean --quiet
 	@$(BIN)/python -m pytest_prodcheck schema > site/prodcheck.schema.json
 
