@@ -100,6 +100,7 @@ class Result:
     judgements: tuple[Judgement, ...] = ()
     evidence: tuple[str, ...] = ()  # keys of the evidence that was read: "http-health:shop"
     gathered_at: float | None = None
+    valid_until: float | None = None  # UTC epoch second from which its evidence says something else, where it tells
     seconds: float = 0.0
     notes: tuple[str, ...] = ()  # "connection reset, tried again once"
     runbook: str = ""  # address or name of the page that says how to fix it

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pytest_prodcheck.gates.completeness import check_completeness, check_patterns, check_scope
-from pytest_prodcheck.gates.findings import Findings, by_gravity
+from pytest_prodcheck.gates.findings import Findings, by_gravity, finding_about
 from pytest_prodcheck.gates.needs import Neighbours, check_needs, needs_expire
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, JudgedResults, judge_results
@@ -54,7 +54,8 @@ def evaluate(
     _tell_changes(run, previous, findings)
     _tell_unverified_revision(run, policy, results, findings)
     _tell_addresses_alone(run, results, findings)
-    ends = [*needs_expire(policy, neighbours), *(each.ends for each in applied.used)]
+    valid = _check_validity(results, now, findings)
+    ends = [*needs_expire(policy, neighbours), *(each.ends for each in applied.used), *valid]
     return _verdict(run, policy, now, findings, judged, states, results, ends)
 
 
@@ -88,6 +89,19 @@ def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings:
         findings.close(
             ExitCode.REFUSED, f"evidence is dated {format_quantity(ahead, 's')} in the future: a clock is wrong"
         )
+
+
+def _check_validity(results: list[Result], now: float, findings: Findings) -> list[float]:
+    """When what speaks for the system ends to do so (a window, the time before a freeze); closes where it has ended."""
+    found = []
+    for each in results:
+        if each.valid_until is None or each.outcome not in (Outcome.PASSED, Outcome.WARNED):
+            continue
+        found.append(each.valid_until)
+        if not now < each.valid_until:
+            text = f"its evidence was valid until {format_quantity(now - each.valid_until, 's')} ago"
+            findings.close(ExitCode.REFUSED, finding_about(each, text))
+    return found
 
 
 def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Result], findings: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -139,6 +140,9 @@ class CheckHooks:
         reading.notes.extend(evidence.notes)
         if evidence.problem is not None:
             raise EvidenceProblem(evidence.problem)
+        ends = getattr(evidence.record, "valid_until", None)
+        if isinstance(ends, (int, float)):
+            reading.ends.append(float(ends) if math.isfinite(ends) else 0.0)
         try:
             # a check that changes what it was given must not change what the next one judges
             return reading.give_copy(argument, evidence.record)

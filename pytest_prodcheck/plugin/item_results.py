@@ -37,6 +37,7 @@ class Reading:
     read: dict[str, float] = field(default_factory=dict)  # evidence key -> gathered_at
     given: dict[str, object] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)  # when evidence that it read is not valid any more
     ledger: Ledger | None = None
     inside: bool = False
     _originals: dict[str, object] = field(default_factory=dict)  # argument -> what its copy has to equal
@@ -98,6 +99,7 @@ def result_of(
         evidence=tuple(sorted(reading.read)),
         seconds=seconds,
         gathered_at=min(reading.read.values(), default=None if bound.needs else reading.started),
+        valid_until=min(reading.ends, default=None),
         notes=tuple(dict.fromkeys(reading.notes)),
         runbook=how_to_fix(addresses, definition),
         owner=definition.owner or bound.target.owner,

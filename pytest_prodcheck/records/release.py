@@ -39,6 +39,12 @@ class Change:
             bool(_HEX.fullmatch(short)) and bool(_HEX.fullmatch(long)) and long.startswith(short)
         )
 
+    @property
+    def approvals(self) -> tuple[Decision, ...]:
+        """The approvals of others than its authors."""
+        authors = {each.casefold() for each in self.authors}
+        return tuple(each for each in self.decisions if each.said == "approved" and each.by.casefold() not in authors)
+
     def __str__(self) -> str:
         """What it is about, such as "revision 3f9c2ab of storefront in production"."""
         return f"revision {self.revision} of {self.unit or 'everything'} in {self.environment}"
@@ -46,7 +52,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Freeze:
-    """A time in which nothing may be deployed: it is on, or begins within the hour."""
+    """A time in which nothing may be deployed: it is on, or begins within a day."""
 
     name: str
     begins: float  # epoch seconds
@@ -54,6 +60,10 @@ class Freeze:
     reason: str = ""
     excepted: bool = False  # what is to be deployed is excepted
     emergency: bool = False  # an emergency with a ticket may pass
+
+    def lets_pass(self, change: Change | None) -> bool:
+        """Whether it allows emergencies, and a change is one with a ticket."""
+        return self.emergency and change is not None and change.emergency and bool(change.ticket)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,20 @@ class Approval:
         mine = [each for each in self.changes if each.environment == self.environment and each.unit in self.units
                 and each.is_of(self.revision)]  # fmt: skip
         return mine[-1] if mine else None
+
+    @property
+    def valid_until(self) -> float | None:
+        """Epoch second at which the window ends, the approval is too old or a freeze begins; None for none of these."""
+        change, times = self.change, list[float]()
+        for each in self.freezes:
+            if each.begins > self.now and not each.excepted and not each.lets_pass(change):
+                times.append(each.begins)
+        approved = [each.at for each in change.approvals if each.at is not None] if change is not None else []
+        if change is not None and change.ends is not None:
+            times.append(change.ends)
+        elif approved:
+            times.append(max(approved) + self.holds)
+        return min(times, default=None)
 
 
 @dataclass(frozen=True)

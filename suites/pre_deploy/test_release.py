@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import (
         Approval,
         Change,
-        Decision,
         DependencyAnswer,
         DeploymentHistory,
         PlanDocument,
@@ -37,12 +36,6 @@ def test_somebody_else_let_it(change_approval: Approval) -> None:
         _times(found, change)
 
 
-def _approvals(change: Change) -> list[Decision]:
-    """The approvals of others than its authors."""
-    authors = {each.casefold() for each in change.authors}
-    return [each for each in change.decisions if each.said == "approved" and each.by.casefold() not in authors]
-
-
 def _people(change: Change) -> None:
     """Nobody said no, and somebody other than the authors said yes."""
     for each in change.decisions:
@@ -51,7 +44,7 @@ def _people(change: Change) -> None:
     yes = [each.by for each in change.decisions if each.said == "approved"]
     if judge("approval", bool(yes), reason="nobody has approved the change yet"):
         own = f"only its author approved it ({', '.join(sorted(set(yes)))}); another person must approve it"
-        judge("approval by another", bool(_approvals(change)), reason=own)
+        judge("approval by another", bool(change.approvals), reason=own)
 
 
 def _times(found: Approval, change: Change) -> None:
@@ -59,7 +52,7 @@ def _times(found: Approval, change: Change) -> None:
     if change.begins is not None:
         ahead = f"it begins in {_for(change.begins - found.now)}"
         judge("window", change.begins <= found.now, reason=ahead)
-    yes = [each.at for each in _approvals(change)]
+    yes = [each.at for each in change.approvals]
     times = [each for each in yes if each is not None]
     for at in times:
         late = f"it is dated {_for(at - found.now)} in the future: a clock is wrong"
@@ -81,7 +74,7 @@ def _freezes(found: Approval, change: Change | None) -> None:
         elif each.begins > found.now:
             judge("freeze begins in", each.begins - found.now, at_least=SOON, unit="s", of=each.name)
         else:
-            urgent = each.emergency and change is not None and change.emergency and bool(change.ticket)
+            urgent = each.lets_pass(change)
             why = f"the freeze lasts another {_for(each.ends - found.now)}" + (
                 f": {each.reason}" if each.reason else ""
             )

@@ -64,6 +64,17 @@ def test_an_override_for_whatever_was_judged(project: Project) -> None:
     assert project.gate("--revision", "v7") == 3
 
 
+@pytest.mark.parametrize(("seconds", "code"), [(600.0, 0), (-5.0, 4)])
+def test_a_window_that_ends_after_the_run(project: Project, seconds: float, code: int) -> None:
+    """Row 181: evidence that says how long it is valid; the gate's own `max_age` is longer."""
+    until = time.time() + seconds
+    project.edit("    value: float\n", f"    value: float\n    valid_until: float = {until!r}\n", FACTS)
+    project.edit("[environments.dev]", "[gates.defaults]\nmax_age = \"24h\"\n[environments.dev]")
+    assert project.prodcheck("run", "smoke", "--env", "dev").returncode == code
+    assert project.gate() == code
+    assert project.verdict()["expires_at"] == until
+
+
 NEEDS = """
 [environments.prod]
 revision = "r1"

@@ -46,6 +46,16 @@ def test_severity_decides(outcome: Outcome, severity: Severity, code: int, place
     assert [each.check for each in getattr(verdict, place)] == ["smoke.login"]
 
 
+def test_a_verdict_is_valid_no_longer_than_what_it_rests_on() -> None:
+    """A window that ends, a freeze that begins: a gate that may be an hour old would open after it."""
+    hour = gate(max_age=3600.0)
+    assert judge(result(valid_until=NOW + 60), result("smoke.login"), policy=hour).expires_at == NOW + 60
+    assert judge(result("smoke.login", "shop", WARNED, valid_until=NOW + 60), policy=hour).expires_at == NOW + 60
+    ended = judge(result(valid_until=NOW - 2), policy=hour)
+    assert (ended.code, ended.status) == (4, "refused")
+    assert "its evidence was valid until 2 s ago" in texts(ended)
+
+
 def test_a_blocked_verdict_says_what_against_which_limit_and_how_to_mend_it() -> None:
     """Row 43: every object that failed is listed."""
     pods = tuple(replace(BAD, of=f"pod-{number}") for number in range(3))

@@ -104,6 +104,22 @@ def test_may_go_and_is_told(found: Approval) -> None:
     assert outcome(found) is Outcome.WARNED
 
 
+@pytest.mark.parametrize(
+    ("found", "until"),
+    [
+        (FOUND, NOW + 23 * HOUR),
+        (changed(ends=NOW + HOUR), NOW + HOUR),
+        (replace(FOUND, freezes=(replace(FROZEN, begins=NOW + 600),)), NOW + 600),
+        (replace(FOUND, freezes=(replace(FROZEN, begins=NOW + 600, excepted=True),)), NOW + 23 * HOUR),
+        (replace(FOUND, freezes=(replace(FROZEN, begins=NOW + 600, emergency=True),)), NOW + 600),
+        (replace(changed(emergency=True), freezes=(replace(FROZEN, begins=NOW + 9, emergency=True),)), NOW + 23 * HOUR),
+        (changed(decisions=(Decision("grace", "approved", None), Decision("ada", "approved", NOW))), None),
+    ],
+)
+def test_how_long_it_lets_one_go(found: Approval, until: float | None) -> None:
+    assert found.valid_until == until
+
+
 def test_an_approval_without_any_time_cannot_be_told() -> None:
     assert outcome(changed(decisions=(Decision("grace", "approved", None),))) is Outcome.ERRORED
     assert outcome(changed(decisions=(Decision("grace", "approved", None),), ends=NOW + HOUR)) is Outcome.PASSED

@@ -14,7 +14,7 @@ from pytest_prodcheck.records.release import Freeze
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-AHEAD = 3600.0  # seconds: a freeze that begins within them is told too
+AHEAD = 86_400.0  # seconds: a freeze that begins within them is told too, for it ends what is approved
 MOST = 500
 LARGEST = 1024 * 1024  # bytes
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -24,7 +24,7 @@ _Moment = datetime.datetime | tuple[int, datetime.time]  # once, or a weekday (0
 
 
 def freezes(content: bytes, name: str, units: tuple[str, ...], now: float) -> tuple[Freeze, ...]:
-    """The freezes that are on at `now` (epoch seconds) or begin within the hour, those that begin first before others.
+    """The freezes that are on at `now` (epoch seconds) or begin within a day, those that begin first before others.
 
     Raises EvidenceProblem (configuration) for a file that cannot be meant, and for one without a table `freeze`: an
     empty or cut file must not look like a calendar without freezes.

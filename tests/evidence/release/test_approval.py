@@ -242,10 +242,11 @@ def test_freezes(text: str, now: str, frozen: bool) -> None:
     assert bool(on(text, now)) == frozen
 
 
-def test_a_freeze_that_begins_within_the_hour_is_told(tmp_path: Path) -> None:
+def test_a_freeze_that_begins_within_a_day_is_told(tmp_path: Path) -> None:
     now = datetime.datetime(2026, 12, 19, 22, 30, tzinfo=datetime.UTC).timestamp()
     (found,) = freezes(YEAR_END.encode(), "f", ("",), now)
     assert found.begins - now == 1800
+    assert freezes(YEAR_END.encode(), "f", ("",), now - 22 * 3600) == (found,)
 
 
 def test_exceptions_are_of_named_units() -> None:
