@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.environments.sections.database import Invariant
     from pytest_prodcheck.environments.sections.hosts import Host
+    from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.environments.sections.services import Endpoint, Service
     from pytest_prodcheck.environments.sections.settings import Settings
@@ -280,6 +281,15 @@ def services_of_load(environment: Environment, name: str) -> tuple[str, ...]:
     flows = (environment.workflows[flow] for flow in load.flows if flow in environment.workflows)
     found += [step.service for flow in flows for step in (*flow.steps, *flow.cleanup)]
     return tuple(dict.fromkeys(found))
+
+
+def longest_of_flow(name: str, load: Load, environment: Environment) -> float:
+    """Seconds that a user of a load may take for a workflow: each request as long as its service's, pauses between."""
+    workflow = environment.workflows.get(name)
+    if workflow is None:
+        return 0.0
+    services = [environment.services.get(step.service) for step in (*workflow.steps, *workflow.cleanup)]
+    return sum(each.timeout for each in services if each is not None) + load.think * (len(workflow.steps) - 1)
 
 
 def host_vantage(environment: Environment, host: Host) -> str:

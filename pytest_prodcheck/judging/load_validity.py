@@ -289,6 +289,15 @@ def knee_of(stress: LoadStress) -> float:
     return knee
 
 
+def short_step(stress: LoadStress) -> StressStep | None:
+    """The step that ends a search for having too few samples, None where one is proven bad or none is."""
+    first = next((each for each in stress.steps if not answered_well(each, stress.p95_allowed)), None)
+    if first is None or first.good + first.failed >= samples_needed(95):
+        return None
+    bad = first.good < WELL * (first.good + first.failed) or (first.p95 or 0.0) > stress.p95_allowed
+    return None if bad else first
+
+
 def answered_well(step: StressStep, allowed: float) -> bool:
     """Whether a step has samples enough, few failures, and a P95 of at most `allowed` seconds."""
     if step.good + step.failed < samples_needed(95) or step.p95 is None:

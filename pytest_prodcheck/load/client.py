@@ -9,7 +9,6 @@ time).
 
 from __future__ import annotations
 
-import errno
 import select
 import socket
 import ssl
@@ -27,6 +26,7 @@ from pytest_prodcheck.load.answer import Answer, OddHead
 from pytest_prodcheck.load.counters import Phases
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.load.http2 import Http2Answer, ask
+from pytest_prodcheck.load.request_errors import OWN
 from pytest_prodcheck.load.templates import Template
 
 CHUNK = 65_536
@@ -35,8 +35,6 @@ WORN_REQUESTS = 100  # requests after which a connection is replaced
 WORN_SECONDS = 10.0  # age at which a connection is replaced
 IDLE = 408  # said of a connection that rested too long, when the next request is on its way (RFC 9110, 15.5.9)
 NEXT_ADDRESS = 1.0  # seconds that a connection may take before the next of several addresses is tried
-# of this machine, not of the server: ports, files, memory, buffers (connect(2), socket(2))
-OWN = {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 clock = time.perf_counter
 
 
@@ -213,7 +211,10 @@ class Client:
         return self._open(call, end)
 
     def _open(self, call: Call, end: float) -> Connection:
-        """A new connection to the next address that accepts one; raises Failed and OwnShortage."""
+        """A new connection to the next address that accepts one; raises RequestFailed and OwnShortage.
+
+        As browsers do: TLS that fails at an address is the user's failure, whatever the next address would do.
+        """
         count = len(self.addresses)
         reason: RequestFailed = RequestFailed("connection refused")
         first = self._turn  # others take turns while this one connects
@@ -222,64 +223,60 @@ class Client:
             address = self.addresses[place % count]
             until = end if place == first + count - 1 else min(end, clock() + NEXT_ADDRESS)
             try:
-                return self._connect(address, call, until)
+                sock: Any = self._connect(address, call, until)
             except RequestFailed as failure:
                 address.refused += 1
                 reason = failure
-        raise reason
-
-    def _connect(self, address: Address, call: Call, end: float) -> Connection:
-        sock = None
-        step = "while connecting"
-        try:
-            sock = socket.socket(address.family, socket.SOCK_STREAM)
-            sock.settimeout(max(end - clock(), 0.001))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            began = clock()
-            sock.connect(address.where)
-            connected = clock()
-            self._record_phase(call, "connect", connected - began)
+                continue
             http2 = None
             if self.tls is not None:
-                step = "in the TLS handshake"
-                sock.settimeout(max(end - clock(), 0.001))
-                sock = self.tls.wrap_socket(
-                    sock, server_hostname=self.server_name, do_handshake_on_connect=False, suppress_ragged_eofs=False
-                )  # an answer that ends with the connection is whole only where TLS says so (RFC 9112, 9.8)
-                self.opening[sock] = end  # a time-out is one of each read: who sends a byte now and then meets none
-                sock.do_handshake()
-                self.opening.pop(sock, None)
-                self._record_phase(call, "tls", clock() - connected)
+                try:
+                    sock = self._encrypt(self.tls, sock, call, end)
+                except RequestFailed:
+                    address.refused += 1
+                    raise
                 http2 = Http2() if sock.selected_alpn_protocol() == OFFERED[0] else None
-                if http2 is None and self.http2_only:
-                    raise OwnShortage("the service did not negotiate HTTP/2, which the load requires")
+            if http2 is None and self.http2_only:
+                sock.close()
+                raise OwnShortage("the service did not negotiate HTTP/2, which the load requires")
             sock.settimeout(None)
             address.open += 1
             address.connections += 1
             address.http2 += http2 is not None
             return Connection(sock, address, http2)
-        except OwnShortage:
+        raise reason
+
+    def _connect(self, address: Address, call: Call, end: float) -> socket.socket:
+        began, sock = clock(), None
+        try:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+            sock.settimeout(max(end - began, 0.001))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(address.where)
+        except OSError as error:
             if sock is not None:
                 sock.close()
-            raise
-        except TimeoutError:
-            reason: RequestFailed = TimedOut(f"timed out {step}: {call.timeout:g} s")
-        except ssl.SSLError as error:
-            reason = RequestFailed(f"TLS: {error.reason or error}")
-        except ConnectionRefusedError:
-            reason = RequestFailed("connection refused")
+            raise _connection_failure(error, "while connecting", call, late=clock() >= end) from None
+        self._record_phase(call, "connect", clock() - began)
+        return sock
+
+    def _encrypt(self, tls: ssl.SSLContext, plain: socket.socket, call: Call, end: float) -> Any:
+        began = clock()
+        sock: Any = plain
+        try:
+            plain.settimeout(max(end - began, 0.001))
+            sock = tls.wrap_socket(
+                plain, server_hostname=self.server_name, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )  # an answer that ends with the connection is whole only where TLS says so (RFC 9112, 9.8)
+            self.opening[sock] = end  # a time-out is one of each read: who sends a byte now and then meets none
+            sock.do_handshake()
         except OSError as error:
-            if error.errno in OWN:
-                if sock is not None:
-                    sock.close()
-                raise OwnShortage(f"this machine could not connect: {error.strerror}") from None
-            reason = RequestFailed(f"cannot connect: {error.strerror or error}")
-        if clock() >= end:
-            reason = TimedOut(f"timed out {step}: {call.timeout:g} s")
-        if sock is not None:
-            self.opening.pop(sock, None)
             sock.close()
-        raise reason
+            raise _connection_failure(error, "in the TLS handshake", call, late=clock() >= end) from None
+        finally:
+            self.opening.pop(sock, None)
+        self._record_phase(call, "tls", clock() - began)
+        return sock
 
     def _exchange(self, connection: Connection, call: Call, raw: bytes, end: float) -> Answer | Http2Answer:
         http2 = connection.http2
@@ -355,6 +352,19 @@ class _ClosedAtOnce(Exception):
     def __init__(self, *, unprocessed: bool = False) -> None:
         super().__init__()
         self.unprocessed = unprocessed
+
+
+def _connection_failure(error: OSError, step: str, call: Call, *, late: bool) -> RequestFailed | OwnShortage:
+    """Why there is no connection. late: past its end, where the error is that of the end."""
+    if error.errno in OWN:
+        return OwnShortage(f"this machine could not connect: {error.strerror}")
+    if late or isinstance(error, TimeoutError):
+        return TimedOut(f"timed out {step}: {call.timeout:g} s")
+    if isinstance(error, ssl.SSLError):
+        return RequestFailed(f"TLS: {error.reason or error}")
+    if isinstance(error, ConnectionRefusedError):
+        return RequestFailed("connection refused")
+    return RequestFailed(f"cannot connect: {error.strerror or error}")
 
 
 def _address(ip: str, port: int) -> Address:

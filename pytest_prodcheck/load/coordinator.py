@@ -68,7 +68,8 @@ class Coordinator:
                 self.plan["endpoints"][name] |= {"raw": raw, "ends": ends}
             for index, sender in self.senders.items():
                 sender.heard = time.monotonic()
-                self.send("prodcheck-go", {"index": index, "of": len(self.senders), "plan": self.plan}, sender.node)
+                told = {"index": index, "of": len(self.senders), "plan": self.plan, "now": time.time()}
+                self.send("prodcheck-go", told, sender.node)
 
     def part(self, data: Mapping[str, Any]) -> None:
         """What a sender counted since its last report."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pytest_prodcheck.load.renewals import Renewals
 from pytest_prodcheck.load.sender import Sender
 
 FOLDER = "PRODCHECK_LOAD"
+ON_THE_WAY = 1.0  # seconds that a message may take: clocks that differ by less are taken for equal
 SILENCE = 10.0  # seconds without a report after which a worker is lost
 _go: AsyncResult[dict[str, Any]] = AsyncResult()
 _senders: list[Sender] = []
@@ -38,7 +40,8 @@ class Arrivals(User):
         runner: Any = self.environment.runner
         runner.send_message("prodcheck-ready", {"node": runner.client_id})
         told = _go.get()
-        sender = Sender(told["plan"], told["index"], told["of"], runner.send_message)
+        ahead = seconds_ahead(told["now"])
+        sender = Sender(told["plan"], told["index"], told["of"], runner.send_message, ahead)
         _senders.append(sender)
         sender.run()
         gevent.sleep(3600)
@@ -69,6 +72,12 @@ def _renew(requests: Renewals) -> None:
 def _change_addresses(addresses: dict[str, list[list[Any]]]) -> None:
     for sender in _senders:
         sender.move(addresses)
+
+
+def seconds_ahead(now: float) -> float:
+    """How far the clock of this machine is ahead of the coordinator's, which sent `now` (epoch seconds) just now."""
+    ahead = time.time() - now
+    return ahead if abs(ahead) > ON_THE_WAY else 0.0
 
 
 def start_coordinator(runner: Any) -> None:

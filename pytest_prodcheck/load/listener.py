@@ -24,9 +24,10 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from pytest_prodcheck.load.counters import ProcessCounts
+from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
 from pytest_prodcheck.load.cpu_wait import seconds_waited
-from pytest_prodcheck.load.driver import start_coordinator
+from pytest_prodcheck.load.driver import seconds_ahead, start_coordinator
+from pytest_prodcheck.load.request_errors import own_shortage, timed_out
 from pytest_prodcheck.load.sender import REPORT
 
 PATIENCE = 10.0  # seconds after the end in which a request that was sent before may still be answered
@@ -47,6 +48,7 @@ class Listener:
         self.runner = runner
         self.counted = ProcessCounts()
         self.began = 0.0
+        self.ahead = 0.0  # seconds that this machine's clock is ahead of the coordinator's
         self.index = 0
         self.ends = float("inf")
         self.stopped = Event()
@@ -59,6 +61,7 @@ class Listener:
         """All processes are there: counts from now on, for as long as the plan says."""
         self.plan, self.index, self.began = told["plan"], told["index"], time.time()
         self.ends = self.began + self.plan["seconds"]
+        self.ahead = seconds_ahead(told["now"])
         guard(tuple(self.plan["hosts"]))
         gevent.spawn(self._run)
 
@@ -80,13 +83,22 @@ class Listener:
         self.last = min(time.time(), self.ends) - self.began
         self.counted.moments.add(int((time.time() - self.began) * 10))
         if exception is not None:
-            cell.fail(str(exception)[:200] or type(exception).__name__)
-            if timed_out(exception):  # its answer would have taken at least that long
-                cell.times.record(int(response_time * 1000))
+            self._count_failure(cell, exception, response_time)
         else:
             cell.good += 1
             self.counted.in_time += 1
             cell.times.record(int(response_time * 1000))
+
+    def _count_failure(self, cell: IntervalCounts, exception: object, response_time: float) -> None:
+        if shortage := own_shortage(exception):
+            self.counted.short_of(shortage)
+            return
+        reason = str(exception)[:200] or type(exception).__name__
+        if not timed_out(exception):
+            cell.fail(reason)
+            return
+        cell.fail(f"timed out: {reason}")
+        cell.times.record(int(response_time * 1000))  # its answer would have taken at least that long
 
     def _run(self) -> None:
         end, start = time.monotonic() + self.plan["seconds"], time.process_time()
@@ -103,7 +115,8 @@ class Listener:
         left = len(self.runner.user_greenlets) if self.runner.environment.shape_class is None else None
         seconds, cpu_seconds = self.ends - self.began, time.process_time() - start
         self._wait_for_answers()
-        told = {"began": self.began, "seconds": seconds, "last_begun": self.last, "cpu_seconds": cpu_seconds}
+        began = self.began - self.ahead
+        told = {"began": began, "seconds": seconds, "last_begun": self.last, "cpu_seconds": cpu_seconds}
         self._report("prodcheck-end", unanswered=0, addresses=[], users_left=left, **told)
 
     def _wait_for_answers(self) -> None:
@@ -149,15 +162,6 @@ class Listener:
     def _report(self, what: str, **more: Any) -> None:
         counted, self.counted = self.counted, ProcessCounts()
         self.runner.send_message(what, {"index": self.index, **counted.dump(), **more})
-
-
-def timed_out(exception: object) -> bool:
-    """Whether a request was given up for its time, whatever the client: some wrap each other's errors."""
-    wrapped = getattr(exception, "args", ()), getattr(exception, "__cause__", None)
-    return any(
-        isinstance(each, TimeoutError) or "timeout" in type(each).__name__.lower()
-        for each in (exception, *wrapped[0], wrapped[1])
-    )
 
 
 def guard(hosts: tuple[str, ...]) -> None:

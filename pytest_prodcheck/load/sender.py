@@ -24,14 +24,13 @@ from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
 from pytest_prodcheck.load.http2 import Http2Answer
 from pytest_prodcheck.load.renewals import Renewals
+from pytest_prodcheck.load.samples import Samples
 from pytest_prodcheck.load.schedule import Segment, round_robin
 from pytest_prodcheck.load.templates import Template
 
 REPORT = 0.5  # seconds between two reports
 REAP = 0.1  # seconds between two looks for what is over its time
 GRACE = 1.0  # seconds after the end of the schedule in which an answer is still in time
-MOST_SAMPLES = 20  # bodies of an endpoint that are kept for its schema, by each process
-SAMPLE_EVERY = 0.2  # seconds between two of them
 TURN = 8  # requests begun in one go before others get their turn
 UNAUTHORIZED = 401
 ON_THE_WAY = 1.0  # seconds that the answer with a token may have taken, by which it ends earlier than we think
@@ -39,10 +38,13 @@ Send = Callable[[str, dict[str, Any]], None]
 
 
 class Sender:
-    """The sender of one process: `index` of `of`. `send` takes its messages to the coordinator."""
+    """The sender of one process: `index` of `of`. `send` takes its messages to the coordinator.
 
-    def __init__(self, plan: Mapping[str, Any], index: int, of: int, send: Send) -> None:
-        self.plan, self.index, self.of, self.send = plan, index, of, send
+    ahead: seconds that this machine's clock is ahead of the coordinator's, by which all times of day are told.
+    """
+
+    def __init__(self, plan: Mapping[str, Any], index: int, of: int, send: Send, ahead: float) -> None:
+        self.plan, self.index, self.of, self.send, self.ahead = plan, index, of, send, ahead
         self.clients = {name: Client(each) for name, each in plan["clients"].items()}
         self.calls = calls(plan, self.clients)
         self.flows = flows(plan, self.calls)
@@ -61,15 +63,15 @@ class Sender:
         self.ended_at = 0.0
         self.last_begun = 0.0
         self._unbroken = 0
-        sampled = (name for name, each in plan["endpoints"].items() if each["sampled"])
-        self._sampled = {name: [0, 0.0] for name in sampled}  # how many, when last
+        self._sampled = {name for name, each in plan["endpoints"].items() if each["sampled"]}
+        self._samples = Samples(plan["samples"])
 
     def run(self) -> None:
         """Sends everything, waits for what is unanswered, tells the coordinator that this was all."""
         gc.collect()
         gc.freeze()
         gc.disable()  # a run is bounded, and a pause would make requests late
-        self.begun_at, epoch = clock(), time.time()
+        self.begun_at, epoch = clock(), time.time() - self.ahead
         self.until = self.begun_at + sum(segment.seconds for segment in self.segments) + GRACE
         cpu = time.process_time()
         reporter = gevent.spawn(self._report_regularly)
@@ -205,7 +207,7 @@ class Sender:
             reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
-        if reason and answer is not None and answer.get_code() == UNAUTHORIZED and _is_expired(call.ends):
+        if reason and answer is not None and answer.get_code() == UNAUTHORIZED and self._is_expired(call):
             self.counted.short_of("a token had expired, and the login for a new one was not finished")
             return False
         took = clock() - due
@@ -224,11 +226,13 @@ class Sender:
         cell.retried += again
         return not reason
 
+    def _is_expired(self, call: Call) -> bool:
+        """Whether the token of a request has ended."""
+        return call.ends is not None and time.time() - self.ahead > call.ends - ON_THE_WAY
+
     def _sample(self, call: Call, answer: Answer | Http2Answer) -> None:
-        """Keeps some of an endpoint's bodies, spread over the run."""
-        seen, now = self._sampled[call.name], clock()
-        if seen[0] < MOST_SAMPLES and now - seen[1] > SAMPLE_EVERY and len(answer.kept) <= call.keep:
-            seen[0], seen[1] = seen[0] + 1, now
+        size = len(answer.kept)
+        if size <= call.keep and self._samples.wants(call.name, size, clock()):
             self.counted.samples.append((call.name, to_text(bytes(answer.kept), "application/json")))
 
     # -- telling
@@ -259,7 +263,3 @@ class Sender:
         for client in self.clients.values():
             counted.add(ProcessCounts(phases=client.take_phases()))
         self.send(what, {"index": self.index, **counted.dump(), **more})
-
-
-def _is_expired(ends: float | None) -> bool:
-    return ends is not None and time.time() > ends - ON_THE_WAY

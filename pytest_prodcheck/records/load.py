@@ -91,7 +91,7 @@ class SchemaSample:
     """What became of some good answers of an endpoint, held against its JSON Schema."""
 
     endpoint: str
-    sampled: int
+    sampled: int  # 0: all were too large to be kept
     wrong: int
     why: str  # of the first one that is wrong
 

@@ -43,7 +43,6 @@ def _judge(run: LoadRun, percent: float, limit: Limit) -> None:
     crossed = bounds(limit, "s", "at_most").fail
     insist_on_validity(run, crossed)
     insist_on_answers(run)
-    few = []
     for endpoint in (run.overall, *run.endpoints):
         of = "" if endpoint is run.overall else endpoint.name
         if not endpoint.times.count and of:
@@ -53,12 +52,10 @@ def _judge(run: LoadRun, percent: float, limit: Limit) -> None:
         elif crossed is not None and (least := surely_at_least(endpoint.times, percent)) > crossed:
             _judge_slow(run, endpoint, percent, limit, of, least)
         elif of:
-            few.append(f"{of} ({endpoint.times.count})")
+            what = f"answers, too few for P{percent:g}, which needs {samples_needed(percent)}"
+            judge(what, endpoint.times.count, at_least=0, of=of)
         else:
             insist_on_samples(run, percent)
-    if few:
-        told = f"too few answers for P{percent:g}, which needs {samples_needed(percent)}: {', '.join(few)}"
-        judge("endpoints that are not judged", len(few), at_least=0, reason=told)
 
 
 def _judge_slow(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Limit, of: str, least: float) -> None:

@@ -19,7 +19,7 @@ from pytest_prodcheck.judging.load_validity import (
     insist_on_validity,
     starved,
 )
-from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, share_at_most
+from pytest_prodcheck.judging.statistics import CONFIDENCE, samples_needed, share_at_least, share_at_most
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -81,9 +81,13 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
         warn = Limit(warn=limit.warn, off=limit.off)
         bound = 100 * share_at_most(whole.failed, asked)
         judge("share of failed requests, upper bound", bound, at_most=warn, unit="%", reason=few)
+    sure = 1 - (1 - CONFIDENCE) / max(len(load_run.endpoints), 1)  # one chance for all together (Bonferroni)
     for endpoint in load_run.endpoints:
-        _judge_endpoint(endpoint, fail)
+        _judge_endpoint(endpoint, fail, sure)
     for sample in load_run.samples:
+        if not sample.sampled:  # named, not failed: without load its schema is validated whatever its size
+            judge("samples for its schema, for its answers are too large", 0, at_least=0, of=sample.endpoint)
+            continue
         if fail is None:
             break
         least = 100 * share_at_least(sample.wrong, sample.sampled)
@@ -119,11 +123,11 @@ def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> N
         raise EvidenceProblem(Problem("invalid", what))
 
 
-def _judge_endpoint(endpoint: LoadEndpoint, fail: Limit | None) -> None:
+def _judge_endpoint(endpoint: LoadEndpoint, fail: Limit | None, sure: float) -> None:
     """One endpoint of many: it answers, and it fails no more often than allowed as far as so few requests tell."""
     judge("was answered well", endpoint.good > 0, of=endpoint.name, reason=failure_reasons(endpoint))
     if fail is not None:
-        least = 100 * share_at_least(endpoint.failed, endpoint.good + endpoint.failed)
+        least = 100 * share_at_least(endpoint.failed, endpoint.good + endpoint.failed, sure)
         judge(
             "share of failed requests, lower bound",
             least, at_most=fail, unit="%", of=endpoint.name, reason=failure_reasons(endpoint),

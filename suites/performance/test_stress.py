@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load_validity import answered_well, client_flaws, knee_of
+from pytest_prodcheck.judging.load_validity import answered_well, client_flaws, knee_of, short_step
 from pytest_prodcheck.judging.statistics import samples_needed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -25,6 +25,10 @@ def test_there_is_headroom(load_stress: LoadStress, limit: Limit) -> None:
     found = list(client_flaws(load_stress.run))
     if found or not load_stress.steps:
         raise EvidenceProblem(Problem("invalid", "; ".join(found) or "no step was begun"))
+    if (short := short_step(load_stress)) is not None:
+        sent, needed = short.good + short.failed, samples_needed(95)
+        few = f"{sent} requests at {short.rate:.4g}/s are too few for P95: it needs {needed}"
+        raise EvidenceProblem(Problem("invalid", few, "raise `hold` of `stress`"))
     knee = knee_of(load_stress)
     told = f"{knee:.4g}/s is the last step with good answers, the declared rate is {load_stress.own_rate:.4g}/s"
     judge("headroom", knee / load_stress.own_rate, at_least=limit, unit="x", reason=told)

@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck.evidence.load import results
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
-from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadResources, LoadWorker, ResourceSample
-from suites.performance import test_load, test_regression
+from pytest_prodcheck.records.load import (
+    Baseline,
+    LoadEndpoint,
+    LoadResources,
+    LoadStress,
+    LoadWorker,
+    ResourceSample,
+    StressStep,
+)
+from suites.performance import test_load, test_regression, test_stress
 from suites.performance import test_resources as checks
 from tests.judging.test_load_validity import accepted, endpoint, load_run
 
@@ -24,6 +34,7 @@ CPU, MEMORY, CONNECTIONS = (
 BEFORE = ResourceSample(-0.2, 1.0, 1.0, 9.0, 10**12, 10**6)  # from before the load: does not count
 LOOKS = (BEFORE, *(ResourceSample(at, at / 10, 0.5, at / 10, at * 100_000_000, 10 * at) for at in range(1, 6)))
 RETRIES = Limit(warn="2%", fail="2%")
+ERRORS = Limit(warn="0.1%", fail="0.1%")
 WATCHED = LoadResources(True, "shop", 0, 0.5, 1_000_000_000, LOOKS, 100)
 
 
@@ -145,9 +156,13 @@ def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: 
             replace(endpoint([0.1] * 900, failed=100), reasons=(("not answered within 5 s", 100),)),
             "the load generator may be the cause",
         ),
+        (
+            replace(endpoint([0.1] * 900, failed=100), reasons=(("timed out: Read timed out. (read timeout=5)", 100),)),
+            "the load generator may be the cause",
+        ),
         (endpoint([0.1] * 900, failed=100), "failed"),
     ],
-    ids=["good", "reset", "timed out", "answered 503"],
+    ids=["good", "reset", "timed out", "timed out in a Locust file", "answered 503"],
 )
 def test_a_client_without_a_processor_proves_what_the_server_said(overall: LoadEndpoint, wanted: str) -> None:
     """Neither good times nor late ends, which may be its own; a status that came is the server's."""
@@ -164,3 +179,58 @@ def test_a_client_without_a_processor_proves_what_the_server_said(overall: LoadE
             test_load.test_connections_are_not_reset(replace(run, overall=replace(overall, retried=100)), RETRIES)
     finally:
         close_ledger()
+
+
+def test_one_failure_at_one_of_many_rare_endpoints_proves_nothing() -> None:
+    """Twenty endpoints of 50 requests, one of which failed: a fiftieth of one, and a thousandth of all."""
+    good, once, often = endpoint([0.1] * 50), endpoint([0.1] * 49, failed=1), endpoint([0.1] * 47, failed=3)
+    overall = endpoint([0.1] * 999, failed=1)
+    found = {}
+    for rare in (once, often):
+        names = [replace(each, name=f"api.{place}") for place, each in enumerate([rare, *[good] * 19])]
+        ledger = open_ledger()
+        try:
+            test_load.test_errors_are_rare(load_run(overall=overall, endpoints=tuple(names)), ERRORS)
+        finally:
+            close_ledger()
+        found[rare.failed] = ledger.outcome
+    assert found == {1: Outcome.WARNED, 3: Outcome.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [
+        (StressStep(1.2, 12, 12, 0, 0.1), "12 requests at 1.2/s are too few"),
+        (StressStep(1.2, 12, 8, 4, 0.1), "failed"),
+        (StressStep(1.2, 12, 12, 0, 3.0), "failed"),
+        (StressStep(8.0, 80, 60, 20, 0.1), "failed"),
+        (StressStep(8.0, 80, 80, 0, 0.1), "passed"),
+    ],
+)
+def test_a_step_of_few_requests_is_no_saturation_point(step: StressStep, wanted: str) -> None:
+    """Ten seconds a step at one request a second: nothing was slow, and nothing is proven."""
+    recovery = StressStep(1.0, 100, 100, 0, 0.1)
+    stress = LoadStress(load_run(), 1.0, (step,), 1.0, recovery)
+    ledger = open_ledger()
+    try:
+        if wanted in ("failed", "passed"):
+            test_stress.test_there_is_headroom(stress, Limit(warn="1.1 x", fail="1.1 x"))
+            assert ledger.outcome is Outcome(wanted)
+        else:
+            with pytest.raises(EvidenceProblem, match=wanted):
+                test_stress.test_there_is_headroom(stress, Limit(warn="1.1 x", fail="1.1 x"))
+    finally:
+        close_ledger()
+
+
+def test_steps_of_a_search_are_found_whatever_their_length() -> None:
+    """Sums of lengths such as 0.1 s are not the same in another order."""
+    segments = [[0.1, 10.0 * (step + 1), 10.0 * (step + 1)] for step in range(12)]
+    plan = {"segments": segments, "by_segment": True, "interval": 1.0}
+    cells = {("api.it", place): IntervalCounts(begun=1, good=1) for place in range(12)}
+    counted = ProcessCounts(cells)
+    spans = results._spans(plan, counted)
+    overall = results._overall(counted, spans, results.due(segments))
+    steps, recovery = results.steps_of(plan, load_run(overall=overall))
+    assert [each.rate for each in steps] == [10.0 * (step + 1) for step in range(10)]
+    assert recovery is not None

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.load import load_targets
+from pytest_prodcheck.environments.queries import longest_of_flow
 from pytest_prodcheck.environments.rules.load import load_complaints
 from pytest_prodcheck.environments.sections.base import Address, HostName, Name, Ratio, Seconds, Section, amount
 from pytest_prodcheck.environments.sections.services import UrlPath
@@ -208,7 +209,7 @@ def seconds_of(name: str, environment: Environment) -> float:
     load = environment.load.get(name)
     if load is None:
         return environment.light.seconds + longest + 15
-    longest = max([longest, *(environment.workflows[each].longest for each in load.flows)])
+    longest = max([longest, *(longest_of_flow(each, load, environment) for each in load.flows)])
     stress = sum(each[0] for each in load.stress_segments)
     return load.duration + longest + START_AND_END + (stress + longest + START_AND_END if stress else 0)
 

@@ -39,6 +39,9 @@ def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -
         "flows": [environment.workflows[each].model_dump(mode="json") for each in sorted(load.flows)],
         "files": list(_files(load, root)),
     }
+    shared = environment.model_dump(mode="json", include={"headers"})
+    if shared["headers"]:  # what is not declared stays out: digests of earlier runs hold
+        told["headers"] = shared["headers"]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -49,7 +52,8 @@ def _request(target: str, environment: Environment) -> list[Any]:
 
 def _service(name: str, environment: Environment) -> list[Any]:
     service = environment.services[name]
-    return [name, service.url, service.connect_to, service.timeout]
+    told = [name, service.url, service.connect_to, service.timeout]
+    return [*told, service.model_dump(mode="json", include={"headers"})] if service.headers else told
 
 
 def _files(load: Load, root: Path) -> Iterator[list[str]]:

@@ -77,7 +77,7 @@ class _LightLoad:
         with self.lock:
             found = self._record(time.monotonic() - self.pace.began)
         samples = [(name, text) for name, texts in self.samples.items() for text in texts]
-        return with_samples(found, samples, self.context, self.deadline)
+        return with_samples(found, samples, (), self.context, self.deadline)
 
     def _warm_up(self, end: float) -> None:
         """Asks each endpoint, those that there is time for, one after the other: a cold start is no latency."""

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.answers.variables import VARIABLE
-from pytest_prodcheck.environments.queries import services_of_load
+from pytest_prodcheck.environments.queries import longest_of_flow, services_of_load
 from pytest_prodcheck.evidence.load.data_feeds import columns, feed_of
 from pytest_prodcheck.evidence.load.requests import PlannedRequest, origin_of, planned_requests
 from pytest_prodcheck.evidence.login.sessions import session_of
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 INTERVALS = 300  # most intervals that a run is divided into
 SHORTEST_INTERVAL = 0.5  # seconds
-LARGEST_SAMPLE = 64 * 1024  # bytes of a body that is held against its schema
+MOST_SAMPLES = 20  # bodies of an endpoint that are held against its schema, of each worker, spread over the run
+ALL_SAMPLES = 16 * 1024 * 1024  # bytes of all of them
 
 
 def load_of(name: str, context: Context) -> Load:
@@ -49,7 +50,7 @@ def plan_of(name: str, context: Context, deadline: Deadline, *, stress: bool = F
         service: client(service, load, context, deadline) for service in services_of_load(context.environment, name)
     }
     longest = max(each["timeout"] for each in endpoints.values())
-    longest = max([longest, *(context.environment.workflows[each].longest for each in load.flows)])
+    longest = max([longest, *(longest_of_flow(each, load, context.environment) for each in load.flows)])
     highest = max(max(each[1:]) for each in segments)
     return {
         "mode": "open",
@@ -68,6 +69,7 @@ def plan_of(name: str, context: Context, deadline: Deadline, *, stress: bool = F
         "endpoints": endpoints,
         "flows": {each: _flow(each, load, asked, context) for each in load.flows},
         "feeds": feeds,
+        "samples": _samples(endpoints, load, seconds),
         "clients": clients,
     }
 
@@ -88,9 +90,16 @@ def _endpoint(asked: PlannedRequest, context: Context, deadline: Deadline) -> di
         "wanted": asdict(asked.wanted),
         "timeout": context.environment.services[asked.service].timeout,
         "ends": session.expires_at,
-        "keep": LARGEST_SAMPLE if asked.schema or asked.capture else 0,
+        "keep": context.environment.gathering.body if asked.schema or asked.capture else 0,
         "sampled": asked.schema,
     }
+
+
+def _samples(endpoints: Mapping[str, Mapping[str, Any]], load: Load, seconds: float) -> dict[str, float]:
+    """How many bodies of an endpoint are sampled, how many seconds apart, and how many bytes they may be."""
+    sampled = sum(each["sampled"] for each in endpoints.values())
+    workers = load.expect_workers or load.workers
+    return {"most": MOST_SAMPLES, "every": seconds / MOST_SAMPLES, "bytes": ALL_SAMPLES // max(sampled * workers, 1)}
 
 
 def _flow(name: str, load: Load, asked: Mapping[str, PlannedRequest], context: Context) -> dict[str, Any]:

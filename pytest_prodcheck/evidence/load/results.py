@@ -86,13 +86,11 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
 
 def steps_of(plan: Mapping[str, Any], run: LoadRun) -> tuple[tuple[StressStep, ...], StressStep | None]:
     """The steps of a search for the knee that were begun, and the recovery after them."""
-    rates = [float(each[1]) for each in plan["segments"]]
     by_start = {each.start: each for each in run.overall.intervals}
-    found, start = [], 0.0
-    for each, rate in zip(plan["segments"], rates, strict=True):
+    found = []
+    for (start, _), (_, rate, _) in zip(_segment_spans(plan), plan["segments"], strict=True):
         seen = by_start.get(start)
-        found.append(StressStep(rate, seen.begun, seen.good, seen.failed, seen.p95) if seen else None)
-        start += float(each[0])
+        found.append(StressStep(float(rate), seen.begun, seen.good, seen.failed, seen.p95) if seen else None)
     return tuple(step for step in found[:-2] if step is not None and step.begun), found[-1]
 
 
@@ -126,10 +124,14 @@ def _worst(told: Sequence[Any]) -> float:
 def _spans(plan: Mapping[str, Any], counted: ProcessCounts) -> dict[int, tuple[float, float]]:
     """Interval -> its start and length in seconds."""
     if plan["by_segment"]:
-        lengths = [float(each[0]) for each in plan["segments"]]
-        return {place: (sum(lengths[:place]), length) for place, length in enumerate(lengths)}
+        return dict(enumerate(_segment_spans(plan)))
     width = float(plan["interval"])
     return {interval: (interval * width, width) for _, interval in counted.cells}
+
+
+def _segment_spans(plan: Mapping[str, Any]) -> list[tuple[float, float]]:
+    lengths = [float(each[0]) for each in plan["segments"]]
+    return [(sum(lengths[:place]), length) for place, length in enumerate(lengths)]
 
 
 def due(segments: Sequence[Sequence[float]], share: float = 1.0) -> Due:

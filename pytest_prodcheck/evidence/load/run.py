@@ -147,7 +147,8 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     found = read_run(target, "users" if users else "open", plan, left.result)
     _add_notes(found, plan, deadline)
     found = replace(found, sent=sent)
-    return found if users else with_samples(found, left.result["samples"], context, deadline)
+    sampled = [name for name, each in plan["endpoints"].items() if each["sampled"]]
+    return with_samples(found, left.result["samples"], sampled, context, deadline) if sampled else found
 
 
 def _add_notes(run: LoadRun, plan: Mapping[str, Any], deadline: Deadline) -> None:

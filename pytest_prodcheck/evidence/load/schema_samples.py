@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import Contract
 
 
-def with_samples(run: LoadRun, samples: Iterable[Sequence[str]], context: Context, deadline: Deadline) -> LoadRun:
-    """The run with what became of its samples; raises EvidenceProblem where a schema cannot be read."""
-    bodies: dict[str, list[str]] = {}
+def with_samples(
+    run: LoadRun, samples: Iterable[Sequence[str]], names: Iterable[str], context: Context, deadline: Deadline
+) -> LoadRun:
+    """The run with what became of its samples; raises EvidenceProblem where a schema cannot be read.
+
+    names: the endpoints with a schema; nothing is there of those whose answers are too large.
+    """
+    answered = {each.name for each in run.endpoints if each.good}
+    bodies: dict[str, list[str]] = {name: [] for name in names if name in answered}
     for endpoint, text in samples:
         bodies.setdefault(str(endpoint), []).append(str(text))
     judged = tuple(

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck.environments.sections.load import seconds_of
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.data_feeds import reused_rows, rows_of
+from pytest_prodcheck.evidence.load.plan import plan_of
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.load.feeds import Feed
@@ -28,6 +30,7 @@ from tests.evidence.load.servers import serving
 from tests.evidence.load.test_load import busy, is_as, outcomes
 
 THINK = 0.3
+MENU = "x" * 100_000  # steps capture from answers of any size that is read without load too
 STEPS = [
     {"name": "login", "request": "POST shop:/login", "json": {"user": "{user}", "age": "{age}"}, "status": 200,
      "capture": {"token": "/token"}},
@@ -62,7 +65,8 @@ class Shop:
                 self.logins[told["user"]] += 1
                 self.ages.add(told["age"])
                 self.at[told["user"]] = time.monotonic()
-                return reply(200, json.dumps({"token": f"t-{told['user']}"}), f"Set-Cookie: sid={told['user']}; Path=/")
+                found = {"token": f"t-{told['user']}", "menu": MENU}
+                return reply(200, json.dumps(found), f"Set-Cookie: sid={told['user']}; Path=/")
             if path.startswith("/item"):
                 self.items[path] += 1
                 return reply(200, "{}", "X-Cache: HIT")
@@ -86,7 +90,8 @@ def reply(status: int, text: str, *fields: str) -> bytes:
 def context_of(root: Path, port: int, **load: Any) -> Context:
     endpoints = {"item": {"request": "GET /item", "status": 200}}
     service = {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints, "timeout": "5s"}
-    workflow = {"steps": STEPS, "cleanup": CLEANUP, "writes": True, "values": {"user": "ann", "age": "7"}}
+    workflow = {"steps": STEPS, "cleanup": CLEANUP, "writes": True, "values": {"user": "ann", "age": "7"},
+                "timeout": "2s"}  # fmt: skip
     scenario = {
         "hosts": ["127.0.0.1"], "rate": "40/s", "duration": "2s", "think": f"{THINK}s", "flows": {"buy": 1}, **load
     }  # fmt: skip
@@ -116,6 +121,15 @@ def test_users_of_a_flow_have_cookies_tokens_and_rows_of_their_own(tmp_path: Pat
     assert min(shop.waited) >= THINK * 0.95
     assert run.cached == 40
     assert all(is_as(outcomes(run)[name], Outcome.PASSED, run) for name in ("validity", "throughput"))
+
+
+def test_users_who_think_for_longer_than_a_workflow_takes_are_waited_for(tmp_path: Path) -> None:
+    """Without load three requests may take 2 s; under load each may take 5 s, and a user pauses for 20 s."""
+    context = context_of(tmp_path, 1, think="20s")
+    plan = plan_of("it", context, Deadline(60))
+    assert plan["longest"] == 3 * 5 + 20
+    assert plan["in_flight"] >= 40 * plan["longest"], "so many users are under way when each takes as long as it may"
+    assert seconds_of("it", context.environment) > 2 + plan["longest"]
 
 
 def test_steps_without_a_pause_are_timed_one_by_one(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load_validity import starved
+from pytest_prodcheck.load.worker import words
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from suites.performance import test_load
@@ -55,6 +56,14 @@ def test_two_processes_send_one_schedule(tmp_path: Path) -> None:
     assert is_as(outcomes(run)["validity"], Outcome.PASSED, run)
 
 
+SLOW_CLOCK = """
+import runpy, time
+now = time.time
+time.time = lambda: now() - 600
+runpy.run_module("locust", run_name="__main__")
+"""
+
+
 def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locust's own master and workers: here the workers are processes that somebody else started."""
     with server() as (port, truth):
@@ -62,10 +71,9 @@ def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
         bind = f"127.0.0.1:{_free_port()}"
         monkeypatch.setenv("PRODCHECK_LOAD_SECRET", "a-secret-that-both-sides-know")
-        workers = [
-            subprocess.Popen([sys.executable, "-m", "pytest_prodcheck.load.worker", bind], stderr=subprocess.DEVNULL)
-            for _ in range(2)
-        ]
+        commands = (["-m", "pytest_prodcheck.load.worker", bind], ["-c", SLOW_CLOCK, *words(bind)[3:]])
+        workers = [subprocess.Popen([sys.executable, *each], stderr=subprocess.DEVNULL) for each in commands]
+        began = time.time()
         try:
             run = run_of(context_of(tmp_path, port, expect_workers=2, bind=bind))
         finally:
@@ -74,6 +82,7 @@ def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 worker.wait(10)
     assert truth.requests == run.begun == 200
     assert len(run.workers) == 2
+    assert began < run.began < time.time(), "the time of the load, whatever a worker's clock says"
     assert is_as(outcomes(run)["validity"], Outcome.PASSED, run)
 
 

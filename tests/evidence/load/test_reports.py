@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -354,14 +355,17 @@ def test_a_rest_is_as_long_as_the_service_asks(said: str, least: float, most: fl
 def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> None:
     """The endpoint of one name became another request; a Locust file's helper was changed, or its users' data."""
 
-    def digest(endpoint: dict[str, Any], **load: Any) -> str:
-        context = context_for(tmp_path, **settings(1, endpoint, **load))
+    def digest(endpoint: dict[str, Any], headers: Mapping[str, str] | None = None, **load: Any) -> str:
+        declared = settings(1, endpoint, **load)
+        declared["services"]["api"]["headers"] = headers or {}
+        context = context_for(tmp_path, **declared)
         return fingerprint("it", context.environment, tmp_path, "outside")
 
     one = {"request": "GET /light", "status": 200}
     assert digest(one) == digest(dict(one))
     assert digest(one) != digest({**one, "request": "GET /report"})
     assert digest(one) != digest(one, rate="50/s")
+    assert digest(one) != digest(one, headers={"Cache-Control": "no-cache"})
     (tmp_path / "locustfile.py").write_text("import helper\n")
     (tmp_path / "helper.py").write_text("A = 1\n")
     users: dict[str, Any] = {"locustfile": "locustfile.py", "mix": {}, "rate": None}

@@ -18,8 +18,9 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.load.samples import Samples
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
+from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, SchemaSample
 from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import GOOD, LIMITED, NOT_FOUND, Last, Slowly, serving
@@ -49,6 +50,7 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "one-second": {},
     "waiting-room": {"status": None, "schema": "item.json"},
     "no-price": {"schema": "priced.json"},
+    "catalogue": {"schema": "priced.json"},
     "latin-1": {"contains": "Größe"},
     "said-utf-8": {"contains": "Größe"},
     "large": {},
@@ -146,7 +148,10 @@ class Shop:
         return GOOD if number % 5 == 0 else self.redirect(number)
 
     def no_price(self, number: int) -> bytes:
-        return GOOD
+        return of_json({"text": "x" * 100_000})
+
+    def catalogue(self, number: int) -> bytes:
+        return of_json({"text": "x" * 1_100_000})
 
     def latin_1(self, number: int) -> bytes:
         return text("Größe".encode("iso-8859-1"), "iso-8859-1")
@@ -176,6 +181,11 @@ class Shop:
 
 def packed(body: bytes, coding: str = "gzip") -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def of_json(document: Any) -> bytes:
+    body = json.dumps(document).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def text(body: bytes, charset: str) -> bytes:
@@ -309,6 +319,24 @@ def test_sampled_answers_are_held_against_the_schema(met: Met) -> None:
     assert sample.wrong == sample.sampled > 3
     assert run.overall.failed == 0
     assert is_as(judged(test_load.test_errors_are_rare, run, ERRORS).outcome, Outcome.FAILED, run)
+
+
+def test_answers_that_are_too_large_for_their_schema_are_named(met: Met) -> None:
+    run = only(met.run, "shop.catalogue", EACH)
+    assert run.samples == (SchemaSample("shop.catalogue", 0, 0, ""),)
+    found = judged(test_load.test_errors_are_rare, run, ERRORS)
+    if found.judgements:  # else this machine was too busy to tell
+        (named,) = (each for each in found.judgements if "schema" in each.what)
+        assert (named.outcome, named.of, named.value) == (Outcome.PASSED, "shop.catalogue", 0)
+
+
+def test_samples_are_of_the_whole_run() -> None:
+    """A shop whose recommendations go away under load: answers break their schema from the second minute on."""
+    samples = Samples({"most": 20, "every": 180 / 20, "bytes": 1000})
+    kept = [at for at in range(180) if samples.wants("shop.item", 40, at)]
+    assert len(kept) == 20
+    assert sum(at > 60 for at in kept) > 10
+    assert [samples.wants("shop.list", size, 0) for size in (1001, 1000, 1)] == [False, True, False]
 
 
 def test_a_schema_alone_takes_no_redirect(met: Met) -> None:
