@@ -85,7 +85,7 @@ def _in_a_process(pattern: str, text: str) -> bool:
 
 
 def worst_mismatch(schema: Any, document: Any, seconds: float = 10.0) -> Any:
-    """The most telling error (jsonschema's ValidationError), None where all is well; raises PatternProblem.
+    """Of an answer the most telling error (jsonschema's ValidationError), None for none; raises PatternProblem.
 
     seconds: given up after so many, looked at before each keyword: references can make few lines take for ever.
     """
@@ -143,10 +143,27 @@ def _keywords(patterns: Patterns) -> dict[str, Any]:
         if len({json.dumps(_comparable(each), sort_keys=True) for each in instance}) < len(instance):
             yield ValidationError("the items are not unique")
 
+    def required(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if not validator.is_type(instance, "object") or not isinstance(wanted, list):
+            return
+        known = schema.get("properties", {})
+        for name in wanted:
+            if name not in instance and not _is_write_only(known.get(name)):
+                yield ValidationError(f"{name!r} is a required property")
+
+    def write_only(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if wanted is True:
+            yield ValidationError("it is `writeOnly`: no answer may contain it")
+
     return {
         "pattern": pattern, "patternProperties": properties_by_pattern, "additionalProperties": additional,
-        "uniqueItems": unique,
+        "uniqueItems": unique, "required": required, "writeOnly": write_only,
     }  # fmt: skip
+
+
+def _is_write_only(schema: Any) -> bool:
+    """What requests contain and answers do not: where it is required, requests are meant."""
+    return isinstance(schema, dict) and schema.get("writeOnly") is True
 
 
 def _comparable(value: Any) -> Any:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import json_schemas
 from pytest_prodcheck.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.records import Contract
+
+
+def schema_of(contract: Contract, status: int, media_type: str) -> Any:
+    """The schema of an answer: the closest of its status, then of its media type; raises EvidenceProblem for none."""
+    statuses, media_types = (str(status), f"{status // 100}XX", "default"), (media_type, "application/*", "*/*")
+    for wanted in statuses:
+        found = {each.media_type: each.schema for each in contract.answers if each.status == wanted}
+        if found:  # of several media types the first stands for one that is not described
+            return next((found[each] for each in media_types if each in found), next(iter(found.values())))
+    raise EvidenceProblem(Problem("protocol", f"{contract.source}: has no JSON schema for answers with {status}"))
 
 
 def mismatch(text: str, schema: Any, source: str, *, values: bool = True) -> str:

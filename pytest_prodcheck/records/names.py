@@ -155,6 +155,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import OpenApi as OpenApi
     from pytest_prodcheck.records.services import Representation as Representation
     from pytest_prodcheck.records.services import Negotiation as Negotiation
+    from pytest_prodcheck.records.services import AnswerSchema as AnswerSchema
     from pytest_prodcheck.records.services import Contract as Contract
     from pytest_prodcheck.records.settings import SettingFound as SettingFound
     from pytest_prodcheck.records.settings import ConfiguredSettings as ConfiguredSettings
@@ -353,6 +354,7 @@ MODULE_OF = {
     "OpenApi": "services",
     "Representation": "services",
     "Negotiation": "services",
+    "AnswerSchema": "services",
     "Contract": "services",
     "SettingFound": "settings",
     "ConfiguredSettings": "settings",

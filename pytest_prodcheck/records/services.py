@@ -118,8 +118,17 @@ class Negotiation:
 
 
 @dataclass(frozen=True)
+class AnswerSchema:
+    """The JSON Schema of answers of one status ("200", "2XX", "default") and media type ("application/*" too)."""
+
+    status: str
+    media_type: str
+    schema: Any
+
+
+@dataclass(frozen=True)
 class Contract:
-    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document."""
+    """`http-contract` (endpoint): the JSON Schemas of its answers, of a file or OpenAPI document."""
 
     source: str
-    schema: Any
+    answers: tuple[AnswerSchema, ...]

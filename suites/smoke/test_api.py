@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
 from pytest_prodcheck.answers.expected_answers import answer_checks, expected_answer
-from pytest_prodcheck.answers.schemas import mismatch
+from pytest_prodcheck.answers.schemas import mismatch, schema_of
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Contract, OpenApi
@@ -30,7 +30,8 @@ def test_endpoint_answers_as_declared(
         for each in found
     ]
     if http_contract is not None and all(good):  # where a schema is declared
-        reason = mismatch(http_endpoint.text, http_contract.schema, http_contract.source)
+        schema = schema_of(http_contract, status, kind)
+        reason = mismatch(http_endpoint.text, schema, http_contract.source)
         judge(f"body matches {http_contract.source}", not reason, reason=http_endpoint.wrong(reason))
 
 

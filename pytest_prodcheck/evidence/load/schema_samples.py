@@ -36,10 +36,8 @@ def with_samples(
 
 
 def _sample(endpoint: str, texts: Sequence[str], contract: Contract, context: Context) -> SchemaSample:
-    reasons = [
-        reason
-        for text in texts
-        if (reason := mismatch(text, contract.schema, contract.source, values=False))
-    ]
+    schemas = [each.schema for each in contract.answers]  # any of them: what status a text came with is not kept
+    told = [[mismatch(text, schema, contract.source, values=False) for schema in schemas] for text in texts]
+    reasons = [each[0] for each in told if all(each)]
     first = plain_text(context.redactor.redact(reasons[0]), 200) if reasons else ""
     return SchemaSample(endpoint, len(texts), len(reasons), first)

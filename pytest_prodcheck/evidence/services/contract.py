@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -12,15 +13,15 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.services.openapi import fetch
-from pytest_prodcheck.evidence.services.openapi_document import operation, references, resolved
+from pytest_prodcheck.evidence.services.openapi_document import operation, references
+from pytest_prodcheck.evidence.services.openapi_schemas import answer_schemas
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.services import Contract
+from pytest_prodcheck.records.services import AnswerSchema, Contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -43,15 +44,14 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     sends=_sends,
 )
 def http_contract(target: str, context: Context, deadline: Deadline) -> Contract:
-    """The schema, whole in itself."""
+    """The schemas, each whole in itself."""
     service, declared, name = endpoint(context.environment, target)
     if declared.schema_ is None:
         raise EvidenceProblem(Problem("configuration", f"endpoint {target} declares no `schema`"))
     if declared.schema_ != OPENAPI:
         context.relies_on(declared.schema_)
-        return Contract(
-            declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_)
-        )
+        schema = _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_)
+        return Contract(declared.schema_, (AnswerSchema("default", "*/*", schema),))
     exchange, document = fetch(name, context, deadline)
     if not 200 <= exchange.status < 300 or not isinstance(document, dict):
         raise EvidenceProblem(
@@ -61,12 +61,12 @@ def http_contract(target: str, context: Context, deadline: Deadline) -> Contract
     found = operation(document, service.url, declared)
     if found is None:
         raise EvidenceProblem(Problem("protocol", f"{exchange.url}: does not describe {declared.request}"))
-    schema = _response_schema(document, found, declared)
-    if schema is None:
+    answers = answer_schemas(document, found, declared.status or ())
+    if not answers:
         raise EvidenceProblem(
             Problem("protocol", f"{exchange.url}: has no JSON schema for answers of {declared.request}")
         )
-    return Contract(source, _checked(_standalone(document, schema), source))
+    return Contract(source, tuple(replace(each, schema=_checked(each.schema, source)) for each in answers))
 
 
 def _read(file: Path, name: str) -> Any:
@@ -77,70 +77,6 @@ def _read(file: Path, name: str) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise EvidenceProblem(Problem("configuration", f"schema {name} cannot be read: {reason}")) from None
-
-
-def _response_schema(document: dict[str, Any], found: dict[str, Any], declared: Endpoint) -> Any:
-    responses = found.get("responses")
-    status = str((declared.status or (200,))[0])
-    for key in (status, f"{status[0]}XX", "default"):
-        response = resolved(document, responses.get(key)) if isinstance(responses, dict) else None
-        content = response.get("content") if isinstance(response, dict) else None
-        for media, described in content.items() if isinstance(content, dict) else ():
-            if media.partition(";")[0].strip().lower().endswith("json") and isinstance(described, dict):
-                return described.get("schema")
-    return None
-
-
-def _standalone(document: dict[str, Any], schema: Any) -> Any:
-    """A schema that carries what its references mean, in a dialect that validators know."""
-    if not isinstance(schema, dict):
-        return schema
-    old = str(document.get("openapi", "")).startswith("3.0")
-    whole: dict[str, Any] = {"allOf": [schema]}
-    wanted, done = [schema], set()
-    while wanted:
-        for reference in references(wanted.pop()):
-            if reference in done or not reference.startswith("#/"):
-                continue
-            done.add(reference)
-            try:
-                part = at_pointer(document, unquote(reference[1:]))
-            except LookupError:
-                continue  # _checked says that it leads nowhere
-            _graft(
-                whole, [unquote(each).replace("~1", "/").replace("~0", "~") for each in reference.split("/")[1:]], part
-            )
-            wanted.append(part)
-    if old:
-        whole = _without_nullable(whole)
-        return {"$schema": "http://json-schema.org/draft-04/schema#", **whole}
-    dialect = str(document.get("jsonSchemaDialect") or "https://spec.openapis.org/")
-    if dialect.startswith("https://spec.openapis.org/"):  # OpenAPI's own is 2020-12 with annotations
-        dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, **whole}
-
-
-def _graft(whole: dict[str, Any], path: list[str], part: Any) -> None:
-    inside = whole
-    for each in path[:-1]:
-        inside = inside.setdefault(each, {})
-        if not isinstance(inside, dict):
-            return
-    inside.setdefault(path[-1], part)
-
-
-def _without_nullable(part: Any) -> Any:
-    """OpenAPI 3.0's `nullable: true` in JSON Schema's words."""
-    if isinstance(part, list):
-        return [_without_nullable(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    made = {key: _without_nullable(value) for key, value in part.items()}
-    if made.pop("nullable", None) is True and isinstance(made.get("type"), str):
-        made["type"] = [made["type"], "null"]
-        if isinstance(made.get("enum"), list) and None not in made["enum"]:
-            made["enum"] = [*made["enum"], None]
-    return made
 
 
 def _checked(schema: Any, source: str) -> Any:

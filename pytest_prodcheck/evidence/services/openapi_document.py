@@ -12,8 +12,8 @@ from pytest_prodcheck.answers.variables import at_pointer
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint
 
-_DATA = ("example", "examples", "default", "enum", "const")
-_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "schemas", "responses", "paths")
+DATA = ("example", "examples", "default", "enum", "const")
+MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "schemas", "responses", "paths")
 NAME = re.compile(r"\{([^{}/]+)\}")  # of a parameter in a path
 
 
@@ -25,7 +25,7 @@ def references(part: Any) -> Iterator[str]:
         if isinstance(value, dict):
             if not names and isinstance(found := value.get("$ref"), str):
                 yield found
-            stack.extend((each, key in _MAPS and not names) for key, each in value.items() if names or key not in _DATA)
+            stack.extend((each, key in MAPS and not names) for key, each in value.items() if names or key not in DATA)
         elif isinstance(value, list):
             stack.extend((each, False) for each in value)
 
@@ -88,11 +88,26 @@ def _segment_fits(wanted: str, segment: str) -> bool:
 def _below_servers(document: dict[str, Any], path: str) -> Iterator[str]:
     servers = document.get("servers")
     for server in servers if isinstance(servers, list) else []:
-        url = server.get("url") if isinstance(server, dict) else None
-        if isinstance(url, str):
-            try:
-                base = urlsplit(url).path.rstrip("/") if "{" not in url.partition("//")[2].partition("/")[0] else ""
-            except ValueError:  # no address
-                continue
-            if path.startswith(f"{base}/"):
-                yield path[len(base) :]
+        if isinstance(server, dict) and isinstance(server.get("url"), str):
+            for url in (server["url"], _with_defaults(server["url"], server.get("variables"))):
+                base = _path_of(url)
+                *head, below = path.split("/", base.count("/") + 1)
+                if fits(base, "/".join(head)):
+                    yield f"/{below}"
+
+
+def _with_defaults(url: str, variables: Any) -> str:
+    known = variables if isinstance(variables, dict) else {}
+
+    def value(name: re.Match[str]) -> str:
+        told = known.get(name[1])
+        return str(told.get("default", name[0])) if isinstance(told, dict) else name[0]
+
+    return NAME.sub(value, url)
+
+
+def _path_of(url: str) -> str:
+    """Of an address whose scheme or host may be a variable."""
+    _, slashes, behind = url.partition("//")
+    path = f"/{behind.partition('/')[2]}" if slashes else url
+    return path.partition("?")[0].rstrip("/")

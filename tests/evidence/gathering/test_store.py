@@ -17,7 +17,7 @@ from pytest_prodcheck.evidence.gathering import codec
 from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, EvidenceStore, SharedFolder, load
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.flow import NameAnswer, StepAnswer, WorkflowRun
-from pytest_prodcheck.records.services import Contract, Health, OpenApi
+from pytest_prodcheck.records.services import AnswerSchema, Contract, Health, OpenApi
 
 EXCHANGE = Exchange(
     "GET", "https://shop.example/x", 200, (("A", "1"), ("A", "2")), '{"a": "canary-secret"}', 22, 0.1, "1.2.3.4:443"
@@ -40,7 +40,8 @@ WORKFLOW = Evidence("workflow:order", "workflow", "order", 1.0, 1.0, RUN)
 DOCUMENT = Evidence(
     "http-openapi:shop", "http-openapi", "shop", 1.0, 1.0, OpenApi(EXCHANGE, {"a": [1, None]}, ("p",), ())
 )
-CONTRACT = Evidence("http-contract:shop.x", "http-contract", "shop.x", 1.0, 1.0, Contract("f.json", {"type": "object"}))
+_OBJECT = AnswerSchema("default", "*/*", {"type": "object"})
+CONTRACT = Evidence("http-contract:shop.x", "http-contract", "shop.x", 1.0, 1.0, Contract("f.json", (_OBJECT,)))
 ALL = (HEALTH, BAD, WORKFLOW, DOCUMENT, CONTRACT)
 
 

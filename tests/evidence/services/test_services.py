@@ -280,7 +280,8 @@ def test_openapi_and_contract_share_one_request(tmp_path: Path) -> None:
         contract = gather("http-contract", context, "shop.product")
     assert (found.problems, found.undeclared) == ((), ("GET /orders (orders)",))
     assert len(server.requests) == 1
-    validator = validators.validator_for(contract.schema)(contract.schema)
+    (described,) = contract.answers
+    validator = validators.validator_for(described.schema)(described.schema)
     assert validator.is_valid({"price": 1})
     assert not validator.is_valid({"price": "1"})
     assert not validator.is_valid({})
@@ -297,7 +298,7 @@ def test_nullable_of_openapi_3_0_is_understood(tmp_path: Path) -> None:
         _,
         context,
     ):
-        schema = gather("http-contract", context, "shop.product").schema
+        schema = gather("http-contract", context, "shop.product").answers[0].schema
     validator = validators.validator_for(schema)(schema)
     assert [validator.is_valid({"price": price}) for price in (None, 1, 0, "x")] == [True, True, False, False]
 
