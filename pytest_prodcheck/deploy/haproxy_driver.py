@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.deploy.drivers import DriverContext
 
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024  # bytes of an answer
-_OPERATIONAL = "2"  # `srv_op_state`
+_STARTING, _RUNNING = "1", "2"  # `srv_op_state`; the first takes requests too, but fewer: `slowstart`
+_SLOWEST_START = 900.0  # seconds that `slowstart` is waited for: the others are busier until its end
 _FORCED_MAINTENANCE = 1  # of `srv_admin_state`
 _COMMANDS_WITH_OUTPUT = ("show map", "show stat", "show servers state")
 
@@ -59,7 +60,9 @@ class HaproxyDriver:
             time.sleep(POLL_INTERVAL)
 
     def _share(self, shares: Shares) -> None:
+        serving = [slot for slot, percent in shares if percent]
         if self._settings.map is not None:
+            self._wait_until_up(serving)
             slot, percent = shares[1]
             self._write(Path(self._settings.map), f"{slot} {percent}\n")
             name = self._map_name()
@@ -69,7 +72,8 @@ class HaproxyDriver:
             if message:
                 raise DriverProblem(f"HAProxy refused {verb} map: {message[:200]}")
         else:
-            self._set_serving(frozenset(slot for slot, percent in shares if percent))
+            self._set_serving(frozenset(serving))
+            self._wait_until_up(serving)
         wait_until(
             lambda: self._shares() == shares, self._settings.drain, "HAProxy does not use the new traffic shares"
         )
@@ -170,6 +174,29 @@ class HaproxyDriver:
             )
         return servers
 
+    def _wait_until_up(self, slots: list[str]) -> None:
+        """Until HAProxy's own checks of them pass, and none is in its slow start, which may take longer than `drain`.
+
+        HAProxy calls a server up as soon as it is made ready, before it has checked it.
+        """
+        began = time.monotonic()
+        end = began + self._settings.drain
+        while waiting := [each for slot in slots if (each := self._not_up(slot))]:
+            now = time.monotonic()
+            if "slow start" in waiting[0] and now < began + _SLOWEST_START:
+                end = max(end, now + self._settings.drain)
+            if now > end:
+                raise DriverProblem(f"HAProxy does not serve {waiting[0]} within {self._settings.drain:g} s")
+            time.sleep(POLL_INTERVAL)
+
+    def _not_up(self, slot: str) -> str:
+        """Why a slot cannot have its whole share, "" where it can."""
+        row = self._statistics(slot)
+        if row is None or (row["status"] in ("UP", "no check", "OPEN") and not row.get("throttle")):
+            return ""
+        slow = f", in its slow start ({row['throttle']} %)" if row.get("throttle") else ""
+        return f"{slot}: {row['status']}{slow} {row.get('last_chk', '')}".rstrip()
+
     def _drain(self, slots: list[str]) -> None:
         """Waits, bounded by `drain`, until copies without traffic have answered what they were asked."""
         end = time.monotonic() + self._settings.drain
@@ -177,12 +204,14 @@ class HaproxyDriver:
             time.sleep(POLL_INTERVAL / 4)
 
     def _has_requests(self, slot: str) -> bool:
-        text = self._send_command("show stat").removeprefix("# ")
-        for row in csv.DictReader(io.StringIO(text)):
-            ours = (row["pxname"], row["svname"]) == (self._settings.backend, slot)
-            if ours or (self._settings.backend is None and (row["pxname"], row["svname"]) == (slot, "BACKEND")):
-                return int(row["scur"] or 0) + int(row["qcur"] or 0) > 0
-        return False
+        row = self._statistics(slot)
+        return row is not None and int(row["scur"] or 0) + int(row["qcur"] or 0) > 0
+
+    def _statistics(self, slot: str) -> dict[str, str] | None:
+        """The row of `show stat` about the server or the backend that is a slot."""
+        wanted = (slot, "BACKEND") if self._settings.backend is None else (self._settings.backend, slot)
+        rows = csv.DictReader(io.StringIO(self._send_command("show stat").removeprefix("# ")))
+        return next((row for row in rows if (row["pxname"], row["svname"]) == wanted), None)
 
     def _resolve(self, name: str) -> Path:
         return (self._root / name).resolve()
@@ -220,7 +249,7 @@ class HaproxyDriver:
 def _takes_requests(row: dict[str, str]) -> bool:
     """No reason for drain or maintenance, up, and a weight: with none it gets nothing, also where it is the last."""
     admin, weight = row.get("srv_admin_state", ""), row.get("srv_uweight", "")
-    return admin == "0" and row.get("srv_op_state") == _OPERATIONAL and weight not in ("", "0")
+    return admin == "0" and row.get("srv_op_state") in (_STARTING, _RUNNING) and weight not in ("", "0")
 
 
 def _is_in_maintenance(row: dict[str, str]) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import DeployKubernetes
 
 GATEWAY_API_GROUP = "gateway.networking.k8s.io"
+# conditions of a route; one of which a part is invalid stays Accepted: rules are dropped, or as they were before
+_BAD_STATUS = {"Accepted": "False", "ResolvedRefs": "False", "PartiallyInvalid": "True"}
 
 
 class Traffic(Protocol):
@@ -224,9 +226,10 @@ class RouteWeightsTraffic:
         newest = int(table(route, "metadata").get("generation") or 0)
         for parent in rows(route, "status", "parents"):
             for kind, told in conditions({"status": parent}).items():
-                bad = kind in ("Accepted", "ResolvedRefs") and told.get("status") == "False"
+                bad = told.get("status") == _BAD_STATUS.get(kind, "")
                 if bad and int(told.get("observedGeneration") or newest) >= newest:
-                    return f"the HTTPRoute {self._name} is not {kind}: {str(told.get('message', ''))[:200]}"
+                    how = "not " if told["status"] == "False" else ""
+                    return f"the HTTPRoute {self._name} is {how}{kind}: {str(told.get('message', ''))[:200]}"
         return ""
 
     def _is_accepted(self) -> bool:

@@ -25,6 +25,7 @@ from pytest_prodcheck.environments.loading import load
 from tests.deploy.contract import keeps_the_contract
 from tests.deploy.model import ModelDriver, Quiet, reality
 from tests.deploy.site import Site, site
+from tests.field.web.support import free_port
 
 OWN = """\
 from tests.deploy.model import ModelDriver, reality
@@ -162,6 +163,76 @@ def test_a_server_without_weight_serves_nobody(rolled: Site) -> None:
     finally:
         ask(rolled, "set server shop/a weight 100%")
     assert driver.observe().shares == EVERYBODY
+
+
+def test_a_server_in_its_slow_start_serves_and_is_waited_for(rolled: Site) -> None:
+    """HAProxy's `slowstart`: it has requests, and the next copy is not taken away before it can have its share."""
+    file = rolled.folder / "haproxy.cfg"
+    declared = file.read_text()
+    slow = "  default-server check inter 100ms slowstart 3s"
+    file.write_text(declared.replace("  balance roundrobin", f"  balance roundrobin\n{slow}"))
+    rolled.reload()
+    try:
+        driver = create_driver(made(rolled))
+        driver.share(WITHOUT_A)
+        seen: list[tuple[str, object]] = []
+        with ThreadPoolExecutor(1) as threads:
+            back = threads.submit(driver.share, EVERYBODY)
+            while not back.done():
+                seen.append((states(rolled)["a"], driver.observe().shares))
+            back.result()
+        assert ("1", EVERYBODY) in seen, seen[:3]
+        assert states(rolled) == {"a": "2", "b": "2", "c": "2"}
+        assert (driver.observe().shares, driver.observe().problem) == (EVERYBODY, "")
+    finally:
+        file.write_text(declared)
+        rolled.reload()
+
+
+def test_a_server_that_haproxys_own_check_finds_down_has_no_traffic(rolled: Site) -> None:
+    """haproxy/haproxy#51, ansible/ansible-modules-extras#622: made ready, it is up until its first check fails."""
+    file = rolled.folder / "haproxy.cfg"
+    declared = file.read_text()
+    checked = declared.replace("cookie a", f"cookie a check inter 300ms port {free_port()}")
+    driver = create_driver(impatient(rolled))
+    driver.share(WITHOUT_A)
+    file.write_text(checked)
+    rolled.reload()
+    try:
+        with pytest.raises(DriverProblem, match="HAProxy does not serve a: DOWN"):
+            driver.share(EVERYBODY)
+    finally:
+        file.write_text(declared)
+        rolled.reload()
+        driver.share(EVERYBODY)
+
+
+def test_a_backend_that_haproxys_own_check_finds_down_has_no_traffic(balanced: Site) -> None:
+    """The copy answers; the address that HAProxy checks is one that the new revision does not have."""
+    file, driver = balanced.folder / "haproxy.cfg", create_driver(impatient(balanced))
+    declared = file.read_text()
+    green = f"  server s 127.0.0.1:{balanced.ports['green']}"
+    file.write_text(declared.replace(green, f"{green} check inter 100ms port {free_port()}"))
+    balanced.reload()
+    try:
+        with pytest.raises(DriverProblem, match="HAProxy does not serve green: DOWN"):
+            driver.share((("blue", 90), ("green", 10)))
+        assert driver.observe().shares == (("blue", 100), ("green", 0))
+    finally:
+        file.write_text(declared)
+        balanced.reload()
+
+
+def impatient(there: Site) -> DriverContext:
+    settings = made(there).settings.haproxy
+    assert settings is not None
+    return made(there, haproxy=settings.model_copy(update={"drain": 1.0}))
+
+
+def states(there: Site) -> dict[str, str]:
+    """Server -> `srv_op_state`."""
+    rows = [line.split() for line in ask(there, "show servers state").splitlines()]
+    return {row[3]: row[5] for row in rows if len(row) > 5 and row[1] == "shop"}
 
 
 def test_of_two_lines_of_a_map_haproxy_goes_by_the_first(balanced: Site) -> None:

@@ -141,7 +141,7 @@ class Gateway(threading.Thread):
 
     def __init__(self, plane: ControlPlane) -> None:
         super().__init__(daemon=True)
-        self.plane, self.over, self.refuses = plane, threading.Event(), ""
+        self.plane, self.over, self.refuses, self.drops = plane, threading.Event(), "", ""
 
     def run(self) -> None:
         while not self.over.wait(0.1):
@@ -159,7 +159,8 @@ class Gateway(threading.Thread):
             "type": "Accepted", "status": str(good), "reason": "Played", "message": self.refuses,
             "observedGeneration": found["metadata"]["generation"], "lastTransitionTime": "2026-01-01T00:00:00Z",
         }  # fmt: skip
-        parent = {"parentRef": {"name": "front"}, "controllerName": "test/played", "conditions": [told]}
+        partly = [{**told, "type": "PartiallyInvalid", "message": self.drops}] if self.drops else []
+        parent = {"parentRef": {"name": "front"}, "controllerName": "test/played", "conditions": [told, *partly]}
         if found.get("status", {}).get("parents") != [parent]:
             body = {"status": {"parents": [parent]}}
             self.plane.ask("PATCH", f"{ROUTE}/status", body, "application/merge-patch+json")

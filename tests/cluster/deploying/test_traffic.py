@@ -135,6 +135,17 @@ def test_a_gateway_that_does_not_take_the_route(site: Site, gateway: Gateway) ->
         site.made("r2", "route").dry_run()
 
 
+def test_a_gateway_that_serves_rules_of_the_route_as_they_were_before(site: Site, gateway: Gateway) -> None:
+    """kubernetes-sigs/gateway-api#2429: such a route is Accepted, and its new weights need not be in force."""
+    driver = site.driver("route")
+    gateway.drops = "Fall Back: rule 2 has an unsupported filter"
+    wait_for(lambda: "Fall Back" in json.dumps(site.plane.get(ROUTE).get("status", {})))
+    with pytest.raises(PlanProblem, match="is PartiallyInvalid: Fall Back: rule 2"):
+        site.made("r2", "route").dry_run()
+    with pytest.raises(DriverProblem, match="is PartiallyInvalid: Fall Back"):
+        driver.share((("blue", 90), ("green", 10)))
+
+
 def test_a_service_that_selects_both_copies_and_a_paused_deployment(site: Site) -> None:
     site.plane.patch(f"{APPS}/shop-green", {"spec": {"paused": True}})
     with pytest.raises(PlanProblem, match="shop-green is paused"):
