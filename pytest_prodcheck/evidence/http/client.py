@@ -48,7 +48,7 @@ class HttpClient:
         self.service = service
         self.context = context
         self.name = name or service.host
-        self._idle: list[Connection] = []
+        self._idle: dict[int, list[Connection]] = {}  # by lane
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
         self._secret_origins: frozenset[tuple[str, str, int]] | None = None
@@ -183,16 +183,17 @@ class HttpClient:
         address: ResolvedAddress | None = None,
         turn: int = 0,
         retry: bool = True,
+        lane: int = 0,
     ) -> Answer:
         """Sends one request and reads its answer; raises EvidenceProblem.
 
         fresh: over a new connection. address: to this address only. turn: which of several addresses is tried first.
         retry: a connection that failed is tried once more, where nothing was sent or the request changes nothing;
-        that is noted.
+        that is noted. lane: users of other lanes have other connections, to the addresses in turn.
         """
         unusual = fresh or address is not None or not request.changes_nothing
         for last in (not retry, True):
-            with self._borrow_connection(unusual or last, address, turn) as (connection, keep):
+            with self._borrow_connection(unusual or last, address, turn, lane) as (connection, keep):
                 try:
                     answer = connection.ask(request, deadline)
                     keep()
@@ -218,8 +219,8 @@ class HttpClient:
     def close(self) -> None:
         """Closes the connections that are kept for the next user."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            idle, self._idle = self._idle, {}
+        for connection in (each for lane in idle.values() for each in lane):
             connection.close()
 
     def http2(self) -> tuple[Http2Connection, Connection]:
@@ -250,18 +251,19 @@ class HttpClient:
 
     @contextmanager
     def _borrow_connection(
-        self, fresh: bool, address: ResolvedAddress | None, turn: int
+        self, fresh: bool, address: ResolvedAddress | None, turn: int, lane: int
     ) -> Iterator[tuple[Connection, Callable[[], None]]]:
         with self._lock:
-            connection = self._idle.pop() if self._idle and not fresh else None
-        connection = connection or self.connection(address, turn)
+            idle = self._idle.setdefault(lane, [])
+            connection = idle.pop() if idle and not fresh else None
+        connection = connection or self.connection(address, turn + lane)
         kept: list[bool] = []
         try:
             yield connection, lambda: kept.append(not fresh)
         finally:
             if kept == [True]:
                 with self._lock:
-                    self._idle.append(connection)
+                    self._idle.setdefault(lane, []).append(connection)
             else:
                 connection.close()
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WARM_UP = 2  # requests to each endpoint before any counts
 WARM_UP_SHARE = 0.25  # of the time that there is; with many slow endpoints some stay cold
 MOST = 32  # requests at once
+LANES = 12  # connections to a service that requests go over in turn: balancers give each to one of their servers
 ENOUGH = 299  # requests that a P99 needs: for these as much time again is added
 SLOWER = 1.5  # what the rate is divided by where the service limits it
 SHORTEST_REST, LONGEST_REST = 0.1, 86400.0  # seconds
@@ -81,10 +82,10 @@ class _LightLoad:
 
     def _warm_up(self, end: float) -> None:
         """Asks each endpoint, those that there is time for, one after the other: a cold start is no latency."""
-        for name in [name for name in self.names for _ in range(WARM_UP)]:
+        for number, name in enumerate([name for name in self.names for _ in range(WARM_UP)]):
             if time.monotonic() > end:
                 return
-            self._answered(name, time.monotonic())
+            self._answered(name, number, time.monotonic())
 
     def _work(self) -> None:
         while (turn := self._next()) is not None:
@@ -93,15 +94,15 @@ class _LightLoad:
             while (left := due - time.monotonic()) > 0:
                 time.sleep(left)
                 late = max(time.monotonic() - due, 0.0)  # this thread was free: that is no slowness of the service
-            self._count(self.names[number % len(self.names)], due, late)
+            self._count(self.names[number % len(self.names)], number // len(self.names), due, late)
 
     def _next(self) -> tuple[int, float] | None:
         with self.lock:
             return self.pace.next()
 
-    def _count(self, name: str, due: float, late: float) -> None:
+    def _count(self, name: str, number: int, due: float, late: float) -> None:
         own = seconds_waited(THREAD)
-        took, reason, rest = self._answered(name, due)
+        took, reason, rest = self._answered(name, number, due)
         own = seconds_waited(THREAD) - own
         with self.lock:
             self.waited += own
@@ -118,11 +119,14 @@ class _LightLoad:
                 cell.times.record(int(took * 1e6))
                 self.counted.lag.record(int((late + own) * 1e6))
 
-    def _answered(self, name: str, due: float) -> tuple[float, str, float | None]:
-        """Seconds from when it was due, why the answer is not as declared, and how long to rest where it says so."""
+    def _answered(self, name: str, number: int, due: float) -> tuple[float, str, float | None]:
+        """Seconds from when it was due, why the answer is not as declared, and how long to rest where it says so.
+
+        number: of this endpoint's requests, in the order in which they are due.
+        """
         request, declared, service = self.asks[name]
         try:
-            exchange = client_of(self.context, service).ask(request, self.deadline).exchange
+            exchange = client_of(self.context, service).ask(request, self.deadline, lane=number % LANES).exchange
         except EvidenceProblem as error:
             return time.monotonic() - due, str(error.problem.kind), None
         took, reason = time.monotonic() - due, _mismatch(exchange, declared)

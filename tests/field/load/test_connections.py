@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socketserver
 import threading
 import time
@@ -11,14 +12,19 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.http import client as http_client
 from pytest_prodcheck.evidence.load import address_renewal, plan
+from pytest_prodcheck.evidence.load.run import load_latency
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
+from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load_validity import flaws
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
+from suites.performance import test_latency
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import GOOD, Slowly, server, serving
-from tests.evidence.load.test_load import context_of, outcomes, run_of
+from tests.evidence.load.test_load import context_of, is_as, judged, outcomes, run_of
 
 UNASKED = b"HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\nYour browser didn't send a complete request."
 
@@ -147,3 +153,44 @@ def test_a_handshake_that_drips_is_as_late_as_one_that_hangs(tmp_path: Path) -> 
         run = run_of(context_for(tmp_path, services={"api": service}, load={"it": load}))
     assert run.overall.reasons == (("timed out in the TLS handshake: 1 s", 20),)
     assert (run.unanswered, run.dropped) == (0, 0)
+
+
+class Balancer(socketserver.BaseRequestHandler):
+    """Gives each connection to the next of three servers, as kube-proxy does; one of them is slow."""
+
+    number = itertools.count()
+
+    def handle(self) -> None:
+        slow = next(self.number) % 3 == 1
+        while self.request.recv(65536):
+            time.sleep(0.6 if slow else 0)
+            self.request.sendall(GOOD)
+
+
+def test_latency_without_load_meets_all_servers_behind_a_balancer(tmp_path: Path) -> None:
+    """openfaas/faas-netes#482, kubernetes/kubernetes#38456: who keeps one connection keeps to one pod."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Balancer) as listening:
+        listening.daemon_threads = True
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        port = listening.server_address[1]
+        endpoints = {"it": {"request": "GET /it", "status": 200}}
+        services = {"api": {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints}}
+        context = context_for(tmp_path, services=services, light={"seconds": "3s", "requests": 100})
+        run = load_latency.gather("light", context, Deadline(30))
+        listening.shutdown()
+    found = judged(test_latency.test_most_answers_are_quick, run, Limit(fail="500ms"))
+    assert is_as(found.outcome, Outcome.FAILED, run)
+
+
+def test_latency_without_load_meets_all_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server() as (one, first), server(lambda number, at: 0.6) as (other, second):
+        found = (ResolvedAddress("IPv4", "127.0.0.1", one), ResolvedAddress("IPv4", "127.0.0.1", other))
+        monkeypatch.setattr(http_client, "addresses_of", lambda *_: found)
+        endpoints = {"it": {"request": "GET /it", "status": 200}}
+        services = {"api": {"url": f"http://shop.test:{one}", "endpoints": endpoints}}
+        context = context_for(tmp_path, services=services, light={"seconds": "3s", "requests": 100})
+        run = load_latency.gather("light", context, Deadline(30))
+    assert first.requests + second.requests == 102
+    assert second.requests > 40
+    judgement = judged(test_latency.test_most_answers_are_quick, run, Limit(fail="500ms"))
+    assert is_as(judgement.outcome, Outcome.FAILED, run)
