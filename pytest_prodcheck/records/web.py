@@ -89,6 +89,7 @@ class CorsAnswer:
     preflight: bool
     credentials: bool  # it carried a role's session
     exchange: Exchange
+    refused: bool = False  # by 500, as every origin that is not allowed, while the request without `Origin` is answered
 
 
 @dataclass(frozen=True)

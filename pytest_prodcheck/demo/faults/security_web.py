@@ -88,7 +88,7 @@ FAULTS = (
     Fault("cors-reflects", "every origin may read answers with credentials", _CORS),
     Fault("cors-null", 'the origin "null" may read answers with credentials', _CORS),
     Fault("cors-prefix", "origins whose name begins like the shop's may read answers with credentials", _CORS),
-    Fault("cors-suffix", "origins whose name ends like the shop's may read answers with credentials", _CORS),
+    Fault("cors-suffix", "origins whose name ends like the shop's site may read answers with credentials", _CORS),
     Fault("cors-preflight", "preflight requests of every origin are allowed with credentials", _CORS),
     Fault(
         "cors-plain-http", "the shop's origin over plain HTTP may read answers with credentials",

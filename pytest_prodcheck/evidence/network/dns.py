@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.network.resolving import NameNotFound, resolve
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, insist_on_services, resolve
 from pytest_prodcheck.records.flow import NameAnswer
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def _ready(record: NameAnswer) -> bool:
 def dns_name(target: str, context: Context, deadline: Deadline) -> NameAnswer:
     """The addresses of the declared name, none where the name server says that there are none.
 
-    Raises EvidenceProblem (dns) where that could not be found out: a silent or failing name server proves nothing.
+    Raises EvidenceProblem (dns) where that could not be found out: a silent or failing name server proves nothing,
+    nor does one that says what filters say.
     """
     declared = context.environment.dependencies[target]
     name, nameserver = str(declared.dns), context.environment.nameserver
@@ -50,6 +51,8 @@ def dns_name(target: str, context: Context, deadline: Deadline) -> NameAnswer:
         found = ()
     addresses = tuple(each.ip for each in found)
     expected = tuple(_same_spelling(each) for each in declared.expect)
+    unexpected = [each for each in addresses if each not in expected]
+    insist_on_services(name, unexpected, "if that is meant, declare the address in `expect`")
     return NameAnswer(name, nameserver or SYSTEM, addresses, expected, time.monotonic() - began)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,11 +53,16 @@ def addresses_of(context: Context, host: str, port: int, deadline: Deadline) -> 
     Also where one of them is none that a service has: what answers there would not be what was declared.
     """
     found = resolve(host, port, context.environment.nameserver, deadline)
-    for each in found:
-        if (why := _why_no_service(each.ip)) and _literal(host, port) is None:
-            hint = "is the name filtered, or its zone changed? if that is meant, declare the address itself"
-            raise _dns(f"{host} is said to be at {each.ip}, {why}", hint)
+    if _literal(host, port) is None:
+        insist_on_services(host, [each.ip for each in found], "if that is meant, declare the address itself")
     return found
+
+
+def insist_on_services(name: str, addresses: Sequence[str], remedy: str) -> None:
+    """Raises EvidenceProblem (dns) where a name is said to have an address that no service has."""
+    for each in addresses:
+        if why := _why_no_service(each):
+            raise _dns(f"{name} is said to be at {each}, {why}", f"is the name filtered, or its zone changed? {remedy}")
 
 
 def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:

@@ -1,4 +1,4 @@
-"""`http-cors`: what a service lets pages of other origins read. At most 24 requests, one after another."""
+"""`http-cors`: what a service lets pages of other origins read. At most 33 requests, one after another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.cookies.parsing import site_of
 from pytest_prodcheck.environments.queries import is_address, private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, endpoint, host_of, service_host
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "prodcheck.example"  # reserved for examples (RFC 2606): nobody's
 PLAIN = "our name over plain HTTP"
+SIBLING = "any name of our site"
 PREFLIGHTS = ("another site", "null")
+ALLOWED = "Access-Control-Allow-Origin"
+THROWN = 500  # what Express and its like answer where code throws an error for an origin that it does not know
 
 
 def origins(service: Service, mark: str) -> dict[str, str]:
@@ -35,9 +39,14 @@ def origins(service: Service, mark: str) -> dict[str, str]:
     found = {"another site": f"https://{mark}.{ELSEWHERE}", "null": "null"}
     if not is_address(service.host):
         found["our name as a prefix"] = f"{scheme}://{service.host}.{mark}.{ELSEWHERE}"
-        found["our name as a suffix"] = f"{scheme}://{mark}{service.host}{port}"
+        site = site_of(service.host)  # strangers can have no name below it
+        found["our name as a suffix"] = f"{scheme}://{mark}{site}{port}"
+        if site != service.host:
+            found[SIBLING] = f"{scheme}://{mark}{service.host}{port}"
         if "." in service.host:
-            found["our name with another letter for its dot"] = f"{scheme}://{service.host.replace('.', 'x', 1)}{port}"
+            below = service.host.removesuffix(site).removesuffix(".")
+            other = f"{below}x{site}" if below else site.replace(".", "x", 1)
+            found["our name with another letter for its dot"] = f"{scheme}://{other}{port}"
     if scheme == "https":
         found[PLAIN] = f"http://{service.host}"
     return found
@@ -48,11 +57,13 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     host, count = host_of(service), len(origins(service, "x"))
     found = [Sending(host, f"GET {control_path(service)} from another origin", count)]
     found.append(Sending(host, f"OPTIONS {control_path(service)} from another origin", len(PREFLIGHTS)))
+    found.append(Sending(host, f"GET {control_path(service)} again if an origin was answered {THROWN}", 2))
     for full in private_endpoints(target, environment):
         _, each, _ = endpoint(environment, full)
         who = private_roles(environment, each)[0]
         found.append(Sending(host, f"GET {each.path} as {who} from another origin", count))
         found.append(Sending(host, f"OPTIONS {each.path} from another origin", len(PREFLIGHTS)))
+        found.append(Sending(host, f"GET {each.path} as {who} again if an origin was answered {THROWN}", 2))
     return tuple(found)
 
 
@@ -101,4 +112,13 @@ def _answers_to_origins(
         if case in PREFLIGHTS:
             exchange = ask(target, "OPTIONS", path, context, deadline, {"Origin": origin, **wish}).exchange
             answers.append(CorsAnswer(path, case, origin, True, False, replace(exchange, body=None)))
-    return answers
+
+    def status(more: Mapping[str, str]) -> int:
+        return ask(target, "GET", path, context, deadline, {**headers, **more}).exchange.status
+
+    gets = [each for each in answers if not each.preflight and not each.exchange.header(ALLOWED)]
+    if not gets or any(each.exchange.status != THROWN for each in gets):
+        return answers
+    if status({}) >= 400 or status({"Origin": gets[0].origin}) != THROWN:
+        return answers
+    return [replace(each, refused=each.exchange.status == THROWN) for each in answers]

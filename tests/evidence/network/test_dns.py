@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,21 @@ def test_addresses_of_a_name() -> None:
     assert found.addresses == ("10.0.0.1", "fd00::1")
     assert found.expected == ("10.0.0.1", "fd00::1")
     assert 0 < found.seconds < 1.5
+
+
+def _reply_with(record: tuple[str, str, str], query: Any, _: Any) -> Any:
+    return reply(query, record)
+
+
+def test_what_filters_say_is_no_address() -> None:
+    """smartdns#1328, Technitium DnsServer#181, opnsense/plugins#1901: blocked names are at 0.0.0.0 or ::."""
+    for kind, address in (("A", "0.0.0.0"), ("AAAA", "::"), ("A", "169.254.169.254")):
+        answer = partial(_reply_with, (NAME, kind, address))
+        with dns_server(answer) as server:
+            problem = problem_of(partial(gather, "dns-name", "db", context(**tables(server))))
+            assert (problem.kind, address in problem.message) == ("dns", True)
+            expecting = context(**tables(server, expect=[address]))
+            assert gather("dns-name", "db", expecting).addresses == (address,)
 
 
 @pytest.mark.parametrize("code", [0, 3])

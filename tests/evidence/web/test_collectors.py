@@ -194,9 +194,17 @@ def test_origins_are_new_and_fit_the_service(tmp_path: Path) -> None:
     found = origins(Service(url="https://shop.example.com/api"), "x1")
     assert list(found.values()) == [
         "https://x1.prodcheck.example", "null", "https://shop.example.com.x1.prodcheck.example",
-        "https://x1shop.example.com", "https://shopxexample.com", "http://shop.example.com",
+        "https://x1example.com", "https://x1shop.example.com", "https://shopxexample.com", "http://shop.example.com",
     ]  # fmt: skip
     assert list(origins(Service(url="http://127.0.0.1:8080"), "x1")) == ["another site", "null"]
+    for url, suffix, dot in (
+        ("https://a.b.shop.co.uk", "https://x1shop.co.uk", "https://a.bxshop.co.uk"),
+        ("https://shop.github.io:8443", "https://x1shop.github.io:8443", "https://shopxgithub.io:8443"),
+        ("http://shop", "http://x1shop", None),
+    ):
+        found = origins(Service(url=url), "x1")
+        assert found["our name as a suffix"] == suffix
+        assert found.get("our name with another letter for its dot") == dot
 
 
 @pytest.mark.parametrize("kind", KINDS)
