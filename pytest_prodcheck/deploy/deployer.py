@@ -189,11 +189,9 @@ class Deployer:
         self.reporter.step(1, 1, f"gate {gate} of {self.plan.old}")
         answer = self._ask_with_retry(gate, "", self.plan.old)
         self.journal.add("judged", step=-1, code=answer.code)
-        self.reporter.result(CODE_NAMES[answer.code], answer.text if answer.code else "")
-        if answer.code != OPEN:
-            return self._need_person(
-                f"the gate {gate} of the old revision {self.plan.old} is {CODE_NAMES[answer.code]}"
-            )
+        self.reporter.result(_format_answer(answer), answer.text if answer.code else "")
+        if answer.code != OPEN or answer.observed:
+            return self._need_person(f"the gate {gate} of the old revision {self.plan.old} is {_format_answer(answer)}")
         self.journal.add("undone", why=self.state.reason)
         return ROLLED_BACK
 
@@ -244,7 +242,7 @@ class Deployer:
         else:
             wait = self.ready if step.slot else 0.0
             answer = _call_gate(lambda: self.gates.ask(step.gate, step.slot, self.plan.revision, wait))
-        self.reporter.result(CODE_NAMES[answer.code], answer.text if answer.code or step.kind == "compare" else "")
+        self.reporter.result(_format_answer(answer), answer.text if answer.code or step.kind == "compare" else "")
         return answer
 
     def _compare(self, number: int, step: Step) -> GateAnswer:
@@ -338,6 +336,10 @@ def _call_gate(ask: Callable[[], GateAnswer]) -> GateAnswer:
     except Exception as error:
         return GateAnswer(CANNOT_TELL, _unexpected_error(error))
     return answer if answer.code in CODE_NAMES else GateAnswer(CANNOT_TELL, answer.text)
+
+
+def _format_answer(answer: GateAnswer) -> str:
+    return f"only observed, otherwise {answer.observed}" if answer.observed else CODE_NAMES[answer.code]
 
 
 def _unexpected_error(error: Exception) -> str:

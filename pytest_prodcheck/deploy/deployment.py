@@ -93,7 +93,7 @@ class Deployment:
         self._viewed_journal: Journal | None = None
         self._shown_plan: tuple[Plan, tuple[str, ...]] | None = None
         self.left_unfinished = False
-        self._refuse_unknown_gates()
+        self._refuse_unusable_gates()
 
     def _connect_cluster(self, start: str) -> tuple[ClusterClient, Store]:
         """The cluster, which also has the journal and the lock."""
@@ -123,15 +123,23 @@ class Deployment:
             problem = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
             raise PlanProblem(f"--strategy or --monitor does not fit the section `deploy`: {problem}", 2) from None
 
-    def _refuse_unknown_gates(self) -> None:
+    def _refuse_unusable_gates(self) -> None:
+        """Before anything is touched: with traffic on the new revision, such a gate could not even prove a rollback."""
         from pytest_prodcheck.environments.project_rules import SUITES
 
-        gate_names = (*SUITES, *self.configuration.project.gates)
-        for name in (self.settings.before, self.settings.slot, self.settings.after):
+        declared, environment = self.configuration.project.gates, self.options.environment
+        gate_names = (*SUITES, *declared)
+        for key in ("before", "slot", "after"):
+            name = getattr(self.settings, key)
             if name not in gate_names:
                 raise PlanProblem(
                     f"`deploy` names the gate {name!r}, which does not exist; the gates are {', '.join(gate_names)}", 2
                 )
+            gate = declared.get(name)
+            if gate is not None and gate.environments and environment not in gate.environments:
+                raise PlanProblem(f"`deploy.{key}`: gate {name} is for {', '.join(gate.environments)} only", 2)
+            if gate is not None and gate.slot == "required" and key != "slot":
+                raise PlanProblem(f'`deploy.{key}`: gate {name} judges one slot (slot = "required")', 2)
 
     @property
     def has_changed(self) -> bool:

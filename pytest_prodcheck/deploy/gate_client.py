@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from pytest_prodcheck.gates.decision import decide
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 
 if TYPE_CHECKING:
     from pytest_prodcheck.deploy.plan import Plan
@@ -21,10 +25,14 @@ _MAX_LINES = 40  # lines of what a closed gate said
 
 @dataclass(frozen=True)
 class GateAnswer:
-    """A gate's code (0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused), and what it said."""
+    """A gate's code (0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused), and what it said.
+
+    observed: what an open gate would be if it were not only observed (`observe_until`), "" where it is open.
+    """
 
     code: int
     text: str = ""
+    observed: str = ""
 
 
 class GateClient(Protocol):
@@ -53,7 +61,14 @@ class SubprocessGateClient:
         result = self._runner.run(command, _TIMEOUT_SECONDS + wait, env)
         code = result.code if result.code in CODE_NAMES else CANNOT_TELL
         lines = result.text.rstrip().splitlines()
-        return GateAnswer(code if code is not None else CANNOT_TELL, "\n".join(lines[-_MAX_LINES:]))
+        observed = self._observed(gate, slot, revision) if code == OPEN else ""
+        return GateAnswer(code if code is not None else CANNOT_TELL, "\n".join(lines[-_MAX_LINES:]), observed)
+
+    def _observed(self, gate: str, slot: str, revision: str) -> str:
+        ask = VerdictQuery(gate, self._plan.environment, unit=self._plan.unit, slot=slot, revision=revision)
+        decision = decide(ask, time.time(), str(self._runner.folder))
+        found = decision.document.get("observation") if decision.document and not decision.overrides else None
+        return str(found["status"]) if isinstance(found, dict) and found["code"] != OPEN else ""
 
 
 class UnchangedGateClient:

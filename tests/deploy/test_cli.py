@@ -171,6 +171,14 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("forks")
+def test_gates_that_are_only_observed_are_told(project: Project) -> None:
+    project.edit('select = ["t.smoke.here"]', 'select = ["t.smoke.here"]\nobserve_until = 2999-01-01')
+    project.write("here", "bad\n")
+    done = call(project, "--revision", "r2", "--auto-approve")
+    assert (done.returncode, "only observed, otherwise blocked" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.usefixtures("forks")
 def test_approved_deployed_undone_and_noted(project: Project) -> None:
     waits = call(project, "--revision", "r2")
     assert (waits.returncode, calls(project)) == (22, []), waits.stdout
@@ -239,6 +247,27 @@ def test_a_gate_that_is_not_there_is_told_before_anything_begins(project: Projec
     project.edit('after    = "here"', 'after    = "hear"')
     done = call(project, "--revision", "r2", "--auto-approve")
     assert (done.returncode, "names the gate 'hear'" in done.stdout) == (2, True), done.stdout
+    assert calls(project) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "rule", "told"),
+    [
+        ("after", 'environments = ["staging"]', "`deploy.after`: gate odd is for staging only"),
+        ("before", 'slot = "required"', "`deploy.before`: gate odd judges one slot"),
+        ("slot", 'environments = ["staging"]', "`deploy.slot`: gate odd is for staging only"),
+    ],
+)
+def test_a_gate_that_cannot_be_asked_here_is_told_before_anything_begins(
+    key: str, rule: str, told: str, project: Project
+) -> None:
+    """With all traffic on the new revision it would be a usage error, and so would the proof of the rollback."""
+    text = (project.folder / "prodcheck.toml").read_text()
+    line = next(each for each in text.splitlines() if each.startswith(f"{key} ") and "=" in each and "{" not in each)
+    added = f'[environments.staging]\n[gates.odd]\nselect = ["smoke.service.health"]\n{rule}\n'
+    project.write("prodcheck.toml", text.replace(line, f'{key} = "odd"') + added)
+    done = call(project, "--revision", "r2", "--auto-approve")
+    assert (done.returncode, told in done.stdout) == (2, True), done.stdout
     assert calls(project) == []
 
 

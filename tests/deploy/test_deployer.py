@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.deploy.deployer import Deployer
+from pytest_prodcheck.deploy.gate_client import GateAnswer
 from pytest_prodcheck.deploy.journal import Journal, JournalDamaged
 from pytest_prodcheck.deploy.plan import ObservedState, Plan, PlanProblem, even_shares
 from pytest_prodcheck.deploy.strategies import make_plan
@@ -117,6 +118,17 @@ def test_a_rollback_that_is_not_proven_needs_a_person(strategy: str, tmp_path: P
     assert scene.events()[-1] == "person"
     scene.real.broken = {}
     assert scene.deployer().run() == 20  # one way: it goes on back, not forward
+
+
+def test_a_gate_that_is_only_observed_proves_no_rollback(tmp_path: Path) -> None:
+    """`observe_until` answers 0 for an old revision whose checks fail, too."""
+    scene = Scene.make("blue-green", tmp_path, broken={NEW: 1})
+    ask = scene.gates.ask
+    scene.gates.ask = lambda gate, slot, revision, wait=0.0: (  # type: ignore[method-assign]
+        GateAnswer(0, "", "blocked") if revision == OLD else ask(gate, slot, revision, wait)
+    )
+    assert scene.deployer().run() == 21
+    assert scene.deployer().state.reason.endswith(f"of the old revision {OLD} is only observed, otherwise blocked")
 
 
 @pytest.mark.parametrize("refused", ["start green", "share", "stop green"])
