@@ -203,9 +203,10 @@ class ResourceSample:
     at: float  # seconds after the load began; the first look is from before
     cpu: float  # of all cores, since the look before
     memory: float  # used: all but what is available
-    process_cpu: float | None = None  # of one core, since the look before
-    process_memory: int | None = None  # bytes in memory (resident)
-    connections: int | None = None  # open TCP connections of the process
+    process_cpu: float | None = None  # of one core, since the look before; of the process and all below it
+    process_memory: int | None = None  # bytes in memory (resident), of all of them
+    # open TCP connections: of all of them beside a declared number, else of the one that has most
+    connections: int | None = None
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ class Resources(Section):
     host: bool = True  # processor and memory of this machine
     # names of `hosts` that Prometheus watches: their processors and memory, over the time of the load
     hosts: tuple[Name, ...] = ()
-    # file with the id of a watched process, relative to prodcheck.toml: processor, memory, restarts, connections
+    # file with the id of a watched process, relative to prodcheck.toml: processor, memory and connections of it and of
+    # all below it (workers), and its restarts
     pidfile: str | None = None
     cores: Annotated[float, Field(gt=0)] | None = None  # cores that the process may use; all where left out
     memory: Bytes | None = None  # memory that the process may use, such as "512MB"; the machine's where left out

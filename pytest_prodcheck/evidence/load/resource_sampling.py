@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.load.process_family import ProcessFamily
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadResources, ResourceSample
 
@@ -41,7 +42,7 @@ def sampling(target: str, load: Load, context: Context) -> Iterator[None]:
 
 
 class ResourceSampler:
-    """What is sampled of this machine, and of one process where one is declared."""
+    """What is sampled of this machine, and of one process with all below it where one is declared."""
 
     def __init__(self, load: Load, root: Path, every: float) -> None:
         if importlib.util.find_spec("psutil") is None:
@@ -54,7 +55,9 @@ class ResourceSampler:
         self.restarts = 0
         self.problem: Problem | None = None
         self.process: Any = None
-        self.descriptors: int | None = None  # how many files and connections the process may open, where it is told
+        self.family: ProcessFamily | None = None
+        self.fullest = 0  # most connections of one process, and how many files and connections that one may open
+        self.descriptors: int | None = None
 
     def run(self) -> None:
         """Looks until the load is over."""
@@ -82,13 +85,14 @@ class ResourceSampler:
         found = psutil.Process(_pid(self.root / self.declared.pidfile))
         if self.process is None or found != self.process:  # psutil compares the time of its start too
             self.restarts += self.process is not None
-            self.process = found
-            found.cpu_percent()
-            self.descriptors = _descriptors(found)
-        with self.process.oneshot():
-            own, resident = self.process.cpu_percent() / 100, self.process.memory_info().rss
-        connections = len(self.process.net_connections("tcp"))
-        self.samples.append(ResourceSample(at, cpu, 1 - memory.available / memory.total, own, resident, connections))
+            self.process, self.family = found, ProcessFamily(found)
+        assert self.family is not None
+        use = self.family.look()
+        if use.fullest >= self.fullest:
+            self.fullest, self.descriptors = use.fullest, use.descriptors
+        open_ones = use.connections if self.declared.connections else use.fullest
+        used = 1 - memory.available / memory.total
+        self.samples.append(ResourceSample(at, cpu, used, use.cpu, use.memory, open_ones))
 
     def record(self, began: float, ended: float) -> LoadResources:
         """What was seen between two epoch seconds, and just before; raises EvidenceProblem where looking failed."""
@@ -105,17 +109,6 @@ class ResourceSampler:
         samples = tuple(replace(each, at=each.at - began) for each in seen)
         allowed = declared.connections or self.descriptors
         return LoadResources(declared.host, process, self.restarts, cores, memory, samples, allowed)
-
-
-def _descriptors(process: Any) -> int | None:
-    """The soft limit of descriptors, None where the system does not tell (macOS), or there is none."""
-    import psutil
-
-    try:
-        soft: int = process.rlimit(psutil.RLIMIT_NOFILE)[0]
-    except (AttributeError, psutil.AccessDenied):
-        return None
-    return soft if soft > 0 else None
 
 
 def _pid(file: Path) -> int:
