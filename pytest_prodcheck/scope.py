@@ -47,7 +47,8 @@ class NamedCheck:
 class Scope:
     """One environment, unit, slot and vantage.
 
-    settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
+    settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all;
+    plain_suites: with them, the suites whose tests without @check, marked so, are run too.
     named: the checks that the command line names, () for all.
     elsewhere: "kind:name" of what other environments declare, for checks that ask for it by name.
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
@@ -63,6 +64,7 @@ class Scope:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runbooks: str = ""
     select: tuple[str, ...] = ()
+    plain_suites: tuple[str, ...] = ()
     named: tuple[NamedCheck, ...] = ()
     folders: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -113,7 +115,7 @@ class Scope:
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
         )
-        for name in ("select", "folders", "elsewhere", "allowed"):
+        for name in ("select", "plain_suites", "folders", "elsewhere", "allowed"):
             plain[name] = tuple(plain[name])
         plain["named"] = tuple(NamedCheck(**each) for each in plain["named"])
         plain["secrets"] = tuple((kind, name) for kind, name in plain["secrets"])

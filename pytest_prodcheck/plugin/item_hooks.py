@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,12 +113,16 @@ class CheckHooks:
         if self.mistakes and not hasattr(config, "workerinput"):
             raise pytest.UsageError("a check can judge a target only once, but " + "; ".join(self.mistakes))
         if self.scope.select:
-            select = frozenset(self.scope.select)
-            _select_items(
-                config, items, lambda item: (bound := item.stash.get(BOUND, None)) is not None and bound.id in select
-            )
+            _select_items(config, items, partial(self._is_selected, frozenset(self.scope.select)))
         if self.scope.named:
             _select_items(config, items, self._is_named)
+
+    def _is_selected(self, checks: frozenset[str], item: pytest.Item) -> bool:
+        """Whether a gate selects this check; of tests without @check those that are marked as of its suite."""
+        bound = item.stash.get(BOUND, None)
+        if bound is not None:
+            return bound.id in checks
+        return any(item.get_closest_marker(suite) for suite in self.scope.plain_suites)
 
     def _is_named(self, item: pytest.Item) -> bool:
         """Whether the command line names this check, or a path that it lies in."""

@@ -151,7 +151,8 @@ class RunContext:
         of_bundled = {check.partition(".")[0] for check in chosen if check not in suites}
         needed = [suite for suite in SUITES if suite in of_bundled]
         folders = to_collect(self.folders, needed) if needed or not chosen else tuple(map(str, self.folders[1:]))
-        self.scope = replace(self.scope, select=tuple(chosen), folders=folders)
+        plain = (suite for suite in SUITES if any(policy.selects(f"{suite}.-", suite) for policy in self.policies))
+        self.scope = replace(self.scope, select=tuple(chosen), plain_suites=tuple(plain), folders=folders)
 
     def settle(self, run: RunRecord, now: float) -> list[Verdict]:
         """The verdicts of this run; writes nothing."""

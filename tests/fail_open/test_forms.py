@@ -151,6 +151,28 @@ def test_a_failing_subtest_of_a_plain_test_blocks(tmp_path: Path) -> None:
     assert project.gate() == 1
 
 
+@pytest.mark.parametrize(
+    ("selection", "marker", "code"),
+    [
+        ("", "smoke", 1),
+        ('select = ["t.smoke.*", "smoke.*"]', "smoke", 1),
+        ('select = ["t.smoke.*"]', "smoke", 0),
+        ("", "security", 0),
+    ],
+)
+def test_a_failing_plain_test_blocks_the_gate_of_its_suite(
+    tmp_path: Path, selection: str, marker: str, code: int
+) -> None:
+    """Row 182: `prodcheck run GATE` runs it as `pytest -m SUITE` does."""
+    project = Project.make(tmp_path)
+    project.write("checks/test_plain.py", f"import pytest\n@pytest.mark.{marker}\ndef test_plain(): assert 1 == 2\n")
+    if selection:
+        project.edit("[environments.dev]", f"[gates.g]\n{selection}\n[environments.dev]")
+    done = project.prodcheck("run", "g" if selection else "smoke", "--env", "dev")
+    assert done.returncode == code, done.stdout
+    assert ("test_plain" in done.stdout) == bool(code)
+
+
 HIDDEN = {
     "star import": (
         "checks/test_more.py",
