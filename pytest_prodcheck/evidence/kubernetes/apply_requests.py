@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
 from pytest_prodcheck.evidence.kubernetes.lost_list_entries import shorter
+from pytest_prodcheck.evidence.kubernetes.lost_replicas import fewer_replicas
 from pytest_prodcheck.evidence.kubernetes.merge_patches import NoMergeKey, three_way, with_last_applied, without_nulls
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import STRATEGIC, Fields
@@ -91,7 +92,8 @@ def _sent(
         return made, {}
     result = json.loads(answer[1])
     lost = shorter(each.item, result) if sent.kind == STRATEGIC else ()
-    return replace(made, lost=(*(() if way.kind == "anew" else _leaving(each)), *lost)), result
+    lost = (*(() if way.kind == "anew" else _leaving(each)), *lost, *fewer_replicas(each.item, each.live, result))
+    return replace(made, lost=lost), result
 
 
 def request(each: ResolvedObject, way: ApplyMethod, patch_kind: str, fields: Fields) -> Request | None:

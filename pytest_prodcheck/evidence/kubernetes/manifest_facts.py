@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.image_names import image_fault
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, kind_and_name, template
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import containers
@@ -31,7 +31,7 @@ def manifest_facts(target: str, context: Context, deadline: Deadline) -> Manifes
     found = [finding for each in objects for finding in references(each, there)]
     pods = [(each, template(each)) for each in objects if template(each)]
     images = [
-        Finding(f"{kind_and_name(each)}: {container.get('image', '')}", _image(str(container.get("image", ""))))
+        Finding(f"{kind_and_name(each)}: {container.get('image', '')}", image_fault(str(container.get("image", ""))))
         for each, pod in pods
         for container in containers(pod)
     ]
@@ -39,16 +39,6 @@ def manifest_facts(target: str, context: Context, deadline: Deadline) -> Manifes
         Finding(f"{kind_and_name(each)}: {what}", wrong) for each, pod in pods for what, wrong in _workload(each, pod)
     ]
     return ManifestFacts(tuple(found), tuple(images), tuple(workloads), tuple(sorted(there.unread)))
-
-
-def _image(image: str) -> str:
-    """What is wrong with an image's name: https://kubernetes.io/docs/concepts/containers/images/#image-names ."""
-    if "@sha256:" in image:
-        return ""
-    tag = re.search(r":([\w][\w.-]*)\Z", image.rpartition("/")[2])
-    if tag is None:
-        return "neither a tag nor a digest: the newest image would start"
-    return "the tag latest: the newest image would start" if tag[1] == "latest" else ""
 
 
 def _workload(item: Object, pod: Object) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,8 @@ def _ingress(item: Object) -> Iterator[Reference]:
     made = any(noted.get(each) for each in _ACME)
     for each in rows(spec, "tls"):
         if each.get("secretName") and not made:
-            yield from (Reference("Secret", str(each["secretName"]), key) for key in _PAIR)
+            hosts = tuple(str(host) for host in each.get("hosts") or ())
+            yield from (Reference("Secret", str(each["secretName"]), key, hosts=hosts) for key in _PAIR)
     for name in ("auth-secret", "auth-tls-secret"):
         space, _, secret = str(noted.get(f"{_NGINX}{name}") or "").rpartition("/")
         if secret:
@@ -44,10 +45,12 @@ def _ingress(item: Object) -> Iterator[Reference]:
 def _gateway(item: Object) -> Iterator[Reference]:
     yield Reference("GatewayClass", str(table(item, "spec").get("gatewayClassName", "")), slight=True)
     for listener in rows(item, "spec", "listeners"):
-        for each in rows(listener, "tls", "certificateRefs"):
+        named = rows(listener, "tls", "certificateRefs")
+        hosts = (str(listener["hostname"]),) if listener.get("hostname") and len(named) == 1 else ()
+        for each in named:
             if each.get("kind", "Secret") == "Secret":
                 space = str(each.get("namespace") or "")
-                yield from (Reference("Secret", str(each.get("name")), key, space) for key in _PAIR)
+                yield from (Reference("Secret", str(each.get("name")), key, space, hosts=hosts) for key in _PAIR)
 
 
 def _route(item: Object) -> Iterator[Reference]:
@@ -72,6 +75,15 @@ def _scaled(item: Object) -> Iterator[Reference]:
         told = table(each, "authenticationRef")
         if told.get("name") and told.get("kind", "TriggerAuthentication") == "TriggerAuthentication":
             yield Reference("TriggerAuthentication", str(told["name"]))
+
+
+def misdirected(item: Object) -> Iterator[tuple[str, str]]:
+    """`(what, what is wrong)` of a target that its autoscaler looks for in a group of the API that does not have it."""
+    target = table(item, "spec", "scaleTargetRef")
+    group, kind = str(target.get("apiVersion") or "").rpartition("/")[0], target.get("kind")
+    if item.get("kind") == "HorizontalPodAutoscaler" and kind in ("Deployment", "StatefulSet", "ReplicaSet"):
+        wrong = f'its apiVersion is {target.get("apiVersion") or "missing"}: the autoscaler finds no {kind} there'
+        yield f"scaleTargetRef {kind} {target.get('name', '')}", "" if group == "apps" else wrong
 
 
 def _binding(item: Object) -> Iterator[Reference]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import normpath
 
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 
@@ -17,6 +18,7 @@ class Reference:
     key: str = ""  # of a ConfigMap or Secret; of a Service, the port's name or number
     namespace: str = ""  # "" for that of the object which refers to it
     slight: bool = False  # what refers to it works without it, but not as it was meant
+    hosts: tuple[str, ...] = ()  # names that a certificate is served for
     pulls: bool = False  # images: the kubelet goes on without it, and whether their registry minds is not known here
 
     @property
@@ -50,6 +52,9 @@ def of_pod(pod: Object) -> Iterator[Reference]:
         yield Reference("Secret", str(each.get("name", "")), pulls=True)
     for volume in rows(pod, "volumes"):
         yield from _of_volume(volume)
+    for _, path, kind, source in _mounted_files(pod):
+        if not rows(source, "items"):
+            yield Reference(kind, str(source.get("name") or source.get("secretName")), path)
     for claim in rows(pod, "resourceClaims"):
         for field, kind in _CLAIMS:
             if claim.get(field):
@@ -86,6 +91,29 @@ def _of_volume(volume: Object) -> Iterator[Reference]:
     provider = table(csi, "volumeAttributes").get("secretProviderClass")
     if csi.get("driver") == STORE and provider:
         yield Reference("SecretProviderClass", str(provider))
+
+
+def _mounted_files(pod: Object) -> Iterator[tuple[str, str, str, Object]]:
+    """`(container, subPath, kind, source)` of each file of a config map or secret that is mounted by itself."""
+    volumes = {str(each.get("name")): each for each in rows(pod, "volumes")}
+    for container in containers(pod):
+        for mount in rows(container, "volumeMounts"):
+            for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+                source = table(volumes.get(str(mount.get("name")), {}), field)
+                if mount.get("subPath") and source and not source.get("optional"):
+                    yield str(container.get("name", "")), normpath(str(mount["subPath"])), kind, source
+
+
+def mounts(pod: Object) -> Iterator[tuple[str, str]]:
+    """`(what asks for it, what is wrong)` of each file that a volume lists under a path of its own.
+
+    Of a path that is not there the kubelet makes an empty directory: https://github.com/kubernetes/kubernetes/issues/126186
+    """
+    for container, path, kind, source in _mounted_files(pod):
+        if paths := [normpath(str(each.get("path"))) for each in rows(source, "items")]:
+            good = any(each == path or each.startswith(f"{path}/") for each in paths)
+            wrong = "" if good else f"the items of its {kind} volume have no such path"
+            yield f"container {container}: subPath {path}", wrong
 
 
 def named_ports(pod: Object) -> set[tuple[str, str]]:

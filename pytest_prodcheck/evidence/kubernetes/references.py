@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import listed
-from pytest_prodcheck.evidence.kubernetes.certificate_pairs import pair_fault
+from pytest_prodcheck.evidence.kubernetes.certificate_pairs import CertificatePair, certificate_pair
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
 from pytest_prodcheck.evidence.kubernetes.manifest_files import kind_and_name, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
-from pytest_prodcheck.evidence.kubernetes.object_references import of_object
+from pytest_prodcheck.evidence.kubernetes.object_references import misdirected, of_object
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
-from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, named_ports, probes
+from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, mounts, named_ports, probes
 from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.kubernetes import Finding
@@ -83,16 +83,16 @@ class ExistingObjects:
         live = self._live_keys(kind, space).get(name)
         return None if live is None else live[0]
 
-    def pair_fault(self, name: str, space: str) -> str:
-        """What is wrong with the certificate in a Secret that is there, "" for nothing."""
+    def certificate_pair(self, name: str, space: str) -> CertificatePair:
+        """The certificate in a Secret that is there."""
         mine = (each for each in self.objects if _is_of_kind(each, "Secret") and name_of(each) == name)
         for each in mine:
             if self.space_of(each) == space:
-                return pair_fault(each)
-        return self._live_keys("Secret", space).get(name, (set(), ""))[1]
+                return certificate_pair(each)
+        return self._live_keys("Secret", space)[name][1]
 
-    def _live_keys(self, kind: str, space: str) -> dict[str, tuple[set[str], str]]:
-        """Of each name its keys, and what is wrong with its certificate; values of Secrets are not kept."""
+    def _live_keys(self, kind: str, space: str) -> dict[str, tuple[set[str], CertificatePair]]:
+        """Of each name its keys, and what its certificate is; values of Secrets are not kept."""
         cluster = self.context.environment.kubernetes
         if kind == "Secret" and (cluster is None or "secrets" not in cluster.reach):
             self.unread.add(kind)
@@ -105,9 +105,11 @@ class ExistingObjects:
             self.unread.add(kind if space == self.space else f"{kind} in {space}")
             self.deadline.note(f"references to {kind} were not checked: {error.problem.message}")
             raise LookupError(kind) from None
-        return {name: (keys, fault) for name, keys, fault in found}
+        return {name: (keys, pair) for name, keys, pair in found}
 
-    def _list(self, group: str, plural: str, in_space: bool, space: str, what: str) -> list[tuple[str, set[str], str]]:
+    def _list(
+        self, group: str, plural: str, in_space: bool, space: str, what: str
+    ) -> list[tuple[str, set[str], CertificatePair]]:
         root = f"/apis/{group}" if "/" in group else "/api/v1"
         where = f"/namespaces/{quote(space, safe='')}" if in_space else ""
         path = f"{root}{where}/{plural}"
@@ -131,9 +133,9 @@ class ExistingObjects:
                 yield from generated_objects(each)
 
 
-def _live(plural: str) -> Callable[[Object], tuple[str, set[str], str]]:
-    def about(item: Object) -> tuple[str, set[str], str]:
-        return name_of(item), _keys(item), pair_fault(item) if plural == "secrets" else ""
+def _live(plural: str) -> Callable[[Object], tuple[str, set[str], CertificatePair]]:
+    def about(item: Object) -> tuple[str, set[str], CertificatePair]:
+        return name_of(item), _keys(item), certificate_pair(item) if plural == "secrets" else CertificatePair()
 
     return about
 
@@ -161,7 +163,7 @@ def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
                 yield _reference_finding(own, each, each.namespace or there.space_of(item), there)
             except LookupError:
                 continue
-    for what, wrong in (*crossings(item, there), *probes(template(item))):
+    for what, wrong in (*crossings(item, there), *probes(template(item)), *mounts(template(item)), *misdirected(item)):
         yield Finding(f"{own}: {what}", wrong)
     if _is_of_kind(item, "Service"):
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))
@@ -176,7 +178,7 @@ def _reference_finding(own: str, wanted: Reference, space: str, there: ExistingO
     keys = there.keys(kind, wanted.name, space)
     if keys is not None and (not wanted.key or {wanted.key, "*"} & keys):
         pair = kind == "Secret" and wanted.key == "tls.crt"
-        return Finding(what, there.pair_fault(wanted.name, space) if pair else "")
+        return Finding(what, there.certificate_pair(wanted.name, space).fault_for(wanted.hosts) if pair else "")
     made = there.product(kind, wanted.name, space) if kind in ("Secret", "ConfigMap") else None
     if made is not None and (made.keys is None or not wanted.key or wanted.key in made.keys):
         if made.failing:

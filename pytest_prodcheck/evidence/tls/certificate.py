@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.tls_targets import policy
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.network.certificate_names import is_for, subject_names
 from pytest_prodcheck.evidence.network.nodes import connect
 from pytest_prodcheck.evidence.tls import x509 as certificates
 from pytest_prodcheck.evidence.tls.endpoints import each_address, endpoints, first_address
@@ -143,12 +144,12 @@ def _served(shaken: Handshake, endpoint: TlsEndpoint, where: str, seen_at: float
     own = shaken.sent[0]
     sent = tuple(certificates.record(each) for each in shaken.sent)
     path = tuple(certificates.record(each) for each in shaken.path)
-    names = certificates.subject_names(own)
+    names = subject_names(own)
     issuer = next((each for each in (*shaken.path[1:], *shaken.sent[1:]) if each.subject == own.issuer), None)
     must, ocsp, lists = certificates.asks(own)
     return ServedCertificate(
         where, None, shaken.version, sent, path, _trust_error(shaken), names[:NAMES_SHOWN], endpoint.name,
-        certificates.is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
+        is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
         seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer, seen_at),
         endpoint.ca is None, endpoint.browsers,
     )  # fmt: skip

@@ -18,9 +18,9 @@ from pytest_prodcheck.demo.mail.tls import staples, tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network import resolving
+from pytest_prodcheck.evidence.network.certificate_names import is_for
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find
-from pytest_prodcheck.evidence.tls.x509 import is_for
 from tests.evidence.contexts import context_for, gather, problem_of
 from tests.evidence.network.speakers import drip, flood, hang, raw_server, say
 from tests.evidence.tls.servers import HOST, Lab, V, lab

@@ -95,6 +95,26 @@ def test_replicas_that_an_autoscaler_has_set(manager: str, words: str, kubectl: 
     assert (manager or "kubectl apply") in found.way
 
 
+@pytest.mark.parametrize(("named", "words"), [
+    (1, "spec.replicas: kube-controller-manager has scaled to 3, applying sets 1"), (3, ""), (4, ""),
+    (None, "spec.replicas: 3 become 1, because the file no longer names a number"),
+])  # fmt: skip
+def test_replicas_that_applying_takes_away(named: int | None, words: str, kubectl: Kubectl, tmp_path: Path) -> None:
+    """kubernetes/kubernetes#66385, #25238, helm/helm#11917, #12650: ten pods become one under load."""
+    item = _deployment(f"busy-{named or 'unnamed'}", 1)
+    item["spec"]["template"]["spec"]["schedulingGates"] = [{"name": "test.example/held"}]
+    kubectl.apply(item)
+    path = f"/apis/apps/v1/namespaces/{SPACE}/deployments/{item['metadata']['name']}"
+    scaled = {"spec": {"replicas": 3}}
+    kubectl.plane.ask("PATCH", f"{path}/scale?fieldManager=kube-controller-manager", scaled,
+                      "application/merge-patch+json")  # fmt: skip
+    del item["spec"]["replicas"]
+    item["spec"] |= {} if named is None else {"replicas": named}
+    found = judged(kubectl, tmp_path, item)
+    assert (found.accepted, found.lost) == (True, (words,) if words else ())
+    assert kubectl.results(item)[item["metadata"]["name"]]["spec"]["replicas"] == (named or 1)
+
+
 def test_claims_that_carry_the_chart_s_version(kubectl: Kubectl, tmp_path: Path) -> None:
     """groundhog2k/helm-charts#191, weaviate/weaviate-helm#218, helm/helm#7998: templates of claims cannot change."""
     item = _deployment("shelf", 0)

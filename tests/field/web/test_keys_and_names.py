@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.evidence.network.certificate_names import is_for
 from pytest_prodcheck.evidence.tls import x509
 from tests.field.web.support import program
 
@@ -40,5 +41,5 @@ def test_wildcards_as_openssl_takes_them(name: str, certificate: Path) -> None:
     words = [program("openssl"), "verify", "-CAfile", certificate.name, "-verify_hostname", name, certificate.name]
     taken = subprocess.run(words, cwd=certificate.parent, check=False, capture_output=True, timeout=60).returncode == 0
     told = tuple(f"DNS:{each}" for each in NAMES)
-    assert x509.is_for(told, name, common_name=False) is taken
-    assert x509.is_for(told, name, common_name=True) is (name.count(".") < 3)
+    assert is_for(told, name, common_name=False) is taken
+    assert is_for(told, name, common_name=True) is (name.count(".") < 3)
