@@ -33,6 +33,7 @@ CHUNK = 65_536
 SPREAD = 16  # connections to an address that are opened before one is used again
 WORN_REQUESTS = 100  # requests after which a connection is replaced
 WORN_SECONDS = 10.0  # age at which a connection is replaced
+RESTED = 1.0  # seconds after which a connection is not used for what cannot be sent twice: its end may be on the way
 IDLE = 408  # said of a connection that rested too long, when the next request is on its way (RFC 9110, 15.5.9)
 NEXT_ADDRESS = 1.0  # seconds that a connection may take before the next of several addresses is tried
 clock = time.perf_counter
@@ -92,11 +93,11 @@ class Call:
 class Connection:
     """One connection, for one request at a time. deadline: when `Client.reap` ends it; http2: where it speaks that."""
 
-    __slots__ = ("address", "deadline", "expired", "http2", "made", "requests", "sock")
+    __slots__ = ("address", "deadline", "expired", "http2", "made", "requests", "rests", "sock")
 
     def __init__(self, sock: socket.socket, address: Address, http2: Http2 | None) -> None:
         self.sock, self.address, self.http2 = sock, address, http2
-        self.made = clock()
+        self.made = self.rests = clock()
         self.requests = 0
         self.deadline = 0.0
         self.expired = False
@@ -120,9 +121,11 @@ class Connection:
             pass
         return False
 
-    def worn(self) -> bool:
-        """Whether a user would have a new one by now."""
-        return self.requests >= WORN_REQUESTS or clock() - self.made > WORN_SECONDS
+    def worn(self, call: Call) -> bool:
+        """Whether a user would have a new one by now for a request."""
+        now = clock()
+        rested = not call.safe and now - self.rests > RESTED
+        return rested or self.requests >= WORN_REQUESTS or now - self.made > WORN_SECONDS
 
     def close(self) -> None:
         """Closes it."""
@@ -204,7 +207,7 @@ class Client:
         address = self.addresses[self._turn % len(self.addresses)]
         while address.idle and address.open >= SPREAD:
             connection = address.idle.popleft()
-            if connection.alive() and not connection.worn():
+            if connection.alive() and not connection.worn(call):
                 self._turn += 1
                 return connection
             connection.close()
@@ -338,6 +341,7 @@ class Client:
         if connection.expired or answer.should_close() or connection.address in self.left:
             connection.close()
         else:
+            connection.rests = clock()
             connection.address.idle.append(connection)
         return answer
 

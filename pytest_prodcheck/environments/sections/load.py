@@ -82,8 +82,10 @@ class Resources(Section):
     # file with the id of a watched process, relative to prodcheck.toml: processor, memory and connections of it and of
     # all below it (workers), and its restarts
     pidfile: str | None = None
-    cores: Annotated[float, Field(gt=0)] | None = None  # cores that the process may use; all where left out
-    memory: Bytes | None = None  # memory that the process may use, such as "512MB"; the machine's where left out
+    # cores that the process may use; where left out what its affinity and control groups (CPUQuota) allow, else all
+    cores: Annotated[float, Field(gt=0)] | None = None
+    # memory that it may use, such as "512MB"; where left out what its control groups (MemoryMax) allow, else all
+    memory: Bytes | None = None
     # TCP connections that the process may have; where left out, as many as it may open files (its soft RLIMIT_NOFILE)
     connections: Annotated[int, Field(ge=1)] | None = None
 

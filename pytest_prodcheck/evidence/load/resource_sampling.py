@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.load.process_family import ProcessFamily
+from pytest_prodcheck.evidence.load.process_limits import cores_of, memory_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadResources, ResourceSample
 
@@ -56,6 +57,7 @@ class ResourceSampler:
         self.problem: Problem | None = None
         self.process: Any = None
         self.family: ProcessFamily | None = None
+        self.cores = self.memory = 0.0  # that the process may use, 0 where none is watched
         self.fullest = 0  # most connections of one process, and how many files and connections that one may open
         self.descriptors: int | None = None
 
@@ -86,6 +88,7 @@ class ResourceSampler:
         if self.process is None or found != self.process:  # psutil compares the time of its start too
             self.restarts += self.process is not None
             self.process, self.family = found, ProcessFamily(found)
+            self.cores, self.memory = cores_of(found), memory_of(found)
         assert self.family is not None
         use = self.family.look()
         if use.fullest >= self.fullest:
@@ -102,8 +105,8 @@ class ResourceSampler:
             raise EvidenceProblem(self.problem)
         process = self.process.name() if self.process is not None else ""
         declared = self.declared
-        cores = declared.cores or psutil.cpu_count() or 1
-        memory = int(declared.memory or psutil.virtual_memory().total)
+        cores = declared.cores or self.cores or psutil.cpu_count() or 1
+        memory = int(declared.memory or self.memory or psutil.virtual_memory().total)
         before = [each for each in self.samples if each.at < began][-1:]
         seen = [*before, *(each for each in self.samples if began <= each.at <= ended)]
         samples = tuple(replace(each, at=each.at - began) for each in seen)
