@@ -55,6 +55,7 @@ class ServedCertificate:
     staple: Staple | None = None
     public: bool = False  # trusted by the system's CAs, not by a declared one
     browsers: bool = False  # whether any are expected there
+    logged: bool | None = None  # whether it holds proofs of transparency logs; None: not of a CA that browsers know
 
 
 @dataclass(frozen=True)

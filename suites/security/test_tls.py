@@ -63,6 +63,15 @@ def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertific
         judge("valid already", early <= 0, of=served.address, reason=f"only in {_time(early)}")
         why = "it is a CA certificate (CA:TRUE): Firefox refuses it, and its key can sign other certificates"
         judge("a server's certificate", not own.ca, of=served.address, warn_only=own.self_signed, reason=why)
+        for place, each in enumerate(served.sent[1:], 1):
+            if not served.distrust and each.not_after < served.seen_at and each not in served.path:
+                over = _time(served.seen_at - each.not_after)
+                why = f"{each.subject}, issued by {each.issuer}, expired {over} ago: older clients follow it and refuse"
+                judge("needless certificate", False, of=f"{served.address}, sent as number {place + 1}", warn_only=True,
+                      reason=why)  # fmt: skip
+        if served.public and served.browsers and served.logged is False:
+            why = "it has no proof of a transparency log (SCT), without which Chromium and Safari refuse it"
+            judge("transparency", False, of=served.address, warn_only=True, reason=why)
         if served.public:
             longest, lifetime = _longest(own.not_before), (own.not_after - own.not_before) / DAY
             why = f"it is valid for {lifetime:.0f} days; the CA/Browser Forum allows {longest}"

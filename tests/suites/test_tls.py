@@ -67,6 +67,15 @@ def served(own: Certificate | None = None, **facts: Any) -> TlsCertificates:
 
 
 @pytest.mark.parametrize(
+    ("logged", "public", "browsers", "expected"),
+    [(False, True, True, WARNED), (True, True, True, PASSED), (None, True, True, PASSED), (False, True, False, PASSED)],
+)
+def test_transparency(logged: bool | None, public: bool, browsers: bool, expected: Outcome) -> None:
+    given = served(logged=logged, public=public, browsers=browsers)
+    assert ledger(checks.test_a_trusted_ca_stands_behind_the_certificate, given).outcome is expected
+
+
+@pytest.mark.parametrize(
     ("lifetime", "left", "expected"),
     [
         (6, 3, PASSED), (6, 1.4, WARNED), (6, 0.5, FAILED), (6, 6, PASSED),

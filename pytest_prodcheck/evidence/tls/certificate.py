@@ -152,6 +152,7 @@ def _served(shaken: Handshake, endpoint: TlsEndpoint, where: str, seen_at: float
         is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
         seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer, seen_at),
         endpoint.ca is None, endpoint.browsers,
+        certificates.is_logged(own) if endpoint.ca is None and certificates.end_at_a_browsers_root(path) else None,
     )  # fmt: skip
 
 

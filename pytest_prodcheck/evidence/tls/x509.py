@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -11,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_SCT_LIST = "1.3.6.1.4.1.11129.2.4.2"
 _RSASSA_PSS = "1.2.840.113549.1.1.10"  # RFC 4055: a key for such signatures alone
 SKEW = 300.0  # seconds that clocks may differ, as OpenSSL has it for OCSP
 
@@ -27,6 +32,25 @@ def record(certificate: Any) -> Certificate:
         kind, bits, _hash(certificate), certificate.subject == certificate.issuer,
         _exponent(certificate), *_purposes(certificate),
     )  # fmt: skip
+
+
+def is_logged(certificate: Any) -> bool:
+    """Whether it holds proofs of transparency logs (RFC 6962, 3.3); servers that send them apart are rare."""
+    return any(each.oid.dotted_string == _SCT_LIST for each in certificate.extensions)
+
+
+def end_at_a_browsers_root(path: Sequence[Certificate]) -> bool:
+    """Whether they end at a root of Mozilla's list; one that somebody added to the system's CAs is not."""
+    return bool(path) and path[-1].fingerprint in _roots_of_mozilla()
+
+
+@lru_cache(maxsize=1)
+def _roots_of_mozilla() -> frozenset[str]:
+    from certifi import contents
+
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    texts = [each.partition(end)[0] for each in contents().split(begin)[1:]]
+    return frozenset(sha256(b64decode(each)).hexdigest() for each in texts)
 
 
 def _exponent(certificate: Any) -> int:

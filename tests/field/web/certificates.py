@@ -23,8 +23,9 @@ class Issued:
     def __init__(
         self, name: str, issuer: Issued | None, begin: float, end: float, *, ca: bool = False,
         names: Sequence[str] = (), more: Sequence[x509.ExtensionType] = (),
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> None:  # fmt: skip
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         subject = _name(name)
         made = (
             x509.CertificateBuilder()

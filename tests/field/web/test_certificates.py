@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from pytest_prodcheck.evidence.tls.x509 import end_at_a_browsers_root, is_logged, record
 from tests.field.web.certificates import Issued, answered
 from tests.field.web.support import Results, free_port, judged, program, running
 
@@ -50,6 +51,32 @@ def test_the_first_end_on_the_path_counts(left: float, outcome: str, tmp_path: P
     told = served(tmp_path, "shop.test", "security.tls.expiry", leaf, root, "-cert_chain", chain)
     assert told["outcome"] == outcome, told
     assert outcome == "passed" or "Issuing CA" in told["reason"]
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(-1, "warned"), (100, "passed")])
+def test_a_cross_signed_root_that_ended_is_sent_along(end: float, outcome: str, tmp_path: Path) -> None:
+    """openssl#12006, webmin#1533, hexchat#2632, tigervnc#1348: AddTrust in 2020, DST Root CA X3 in 2021."""
+    former = Issued("Former Root", None, -3000, end, ca=True)
+    root = Issued("Root", None, -900, 900, ca=True)
+    cross = Issued("Root", former, -1000, end, ca=True, key=root.key)
+    leaf = Issued("shop.test", root, -100, 200, names=["shop.test"])
+    chain = str(cross.write(tmp_path / "cross.pem"))
+    told = served(tmp_path, "shop.test", "security.tls.trust", leaf, root, "-cert_chain", chain)
+    assert told["outcome"] == outcome, told
+    assert outcome == "passed" or "issued by CN=Former Root, expired 1.0 days ago" in told["reason"], told
+
+
+def test_transparency_is_asked_of_roots_that_browsers_know() -> None:
+    """chromium/badssl.com#547, hashicorp/terraform-provider-aws#5696: ACM may leave the logs out."""
+    from certifi import contents
+
+    proofs = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), b"\x04\x02\x00\x00")
+    root = Issued("Root", None, -900, 900, ca=True)
+    known = x509.load_pem_x509_certificate(contents().encode())  # the first of many
+    assert not end_at_a_browsers_root([record(root.certificate)])
+    assert end_at_a_browsers_root([record(root.certificate), record(known)])
+    assert not is_logged(Issued("shop.test", root, -1, 80, names=["shop.test"]).certificate)
+    assert is_logged(Issued("shop.test", root, -1, 80, names=["shop.test"], more=[proofs]).certificate)
 
 
 @pytest.mark.parametrize("case", ["good", "tomorrow", "old", "signer ended", "signer good"])
