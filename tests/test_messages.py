@@ -73,6 +73,15 @@ user  = "prodcheck"
 
 [environments.dev.redis.cache]
 nodes = ["127.0.0.1:{closed}"]
+
+[[waivers]]
+check       = "smoke.service.health"
+target      = "boom"
+environment = "dev"
+reason      = "until the release"
+owner       = "team-web"
+ticket      = "WEB-1"
+expires     = 2026-01-31
 """
 WRONG = """\
 version = 1
@@ -209,7 +218,10 @@ def of_commands(site: Project, printed: Printed) -> None:
     ):  # fmt: skip
         printed.by(site, *words)
     revision = asked[2:]
-    for more in (("-m", "smok"), ("--allow-load", "nothing"), ("smoke.service.versoin",), ("--slot", "green")):
+    for more in (
+        ("--tx", "ssh=other"), ("-m", "smok"), ("--allow-load", "nothing"), ("smoke.service.versoin",),
+        ("--slot", "green"),
+    ):  # fmt: skip
         printed.by_pytest(site, "production", *revision, *more)
 
 
@@ -238,6 +250,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory, address: str) -> list[str]
 ELSEWHERE = (
     "the verdict was made by prodcheck A", "… belongs to another user", "Python skips ", "3 of 44 ", "… perhaps by",
     "opt-in", "out-of-reach", "may not read it", "no positive evidence: no check of this gate",
+    "another run has started", "there is no verdict yet", "ended in an unknown phase",
+    "the run could not be saved", ".prodcheck cannot be written",
+    "another deployment is in progress", "the certificate is not trusted", "asking PostgreSQL needs psycopg",
 )  # fmt: skip
 
 

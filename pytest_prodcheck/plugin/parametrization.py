@@ -139,10 +139,9 @@ def _needed_evidence(argument: str, text: str, definition: Definition, scope: Sc
     try:
         collector = find(name)
     except KeyError:
-        known = ", ".join(names())
-        raise pytest.UsageError(
-            f"check {definition.id}: needs {argument}: no collector {name!r}; there are {known}"
-        ) from None
+        close = get_close_matches(name, names(), 1)
+        hint = f"did you mean {close[0]!r}?" if close else "write collectors of your own in conftest.py, or import them"
+        raise pytest.UsageError(f"check {definition.id}: needs {argument}: no collector {name!r} yet; {hint}") from None
     if wanted:
         target = scope.find(collector.axis, wanted)
         if target is None:

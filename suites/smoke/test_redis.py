@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import RedisCluster, RedisGroup, RedisNode, RedisWrites
@@ -16,6 +17,14 @@ NOT_EVICTABLE = Limit(warn="80%")  # with more, what may be evicted is hardly en
 
 def _answering(group: RedisGroup) -> list[RedisNode]:
     return [node for node in group.nodes if node.problem is None and not node.loading]
+
+
+def _answering_some(group: RedisGroup) -> list[RedisNode]:
+    """The same; raises EvidenceProblem where no node answers."""
+    if nodes := _answering(group):
+        return nodes
+    loading = Problem("invalid", "every node is still loading its data")
+    raise EvidenceProblem(next((node.problem for node in group.nodes if node.problem is not None), loading))
 
 
 @check("smoke.redis.responds", severity="critical", runbook="redis-responds")
@@ -80,7 +89,7 @@ def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, li
 
     With `noeviction` no key can be evicted; with the volatile policies, no key without a time to live.
     """
-    for node in _answering(redis_group):
+    for node in _answering_some(redis_group):
         if not node.maxmemory or _evictable(node):
             may = f"policy {node.policy}, {_evictable(node)} keys can be evicted" if node.maxmemory else "no maxmemory"
             judge("a full memory refuses writes", "no", equals="no", of=f"{node.address} ({may})")
@@ -119,7 +128,7 @@ def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
        fixed={"duration of a save that takes ten times as long as the last one": ENDLESS})  # fmt: skip
 def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
     """Persistence is on as declared, and the last snapshot and append-only file are good."""
-    nodes = _answering(redis_group)
+    nodes = _answering_some(redis_group)
     for node in nodes if redis_group.persistence is not None else ():
         on = node.saves or node.aof
         known = on or node.persistence_known
