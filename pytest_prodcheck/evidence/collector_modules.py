@@ -47,7 +47,7 @@ MODULES = {
     "kubernetes-ingress": "kubernetes.ingresses",
     "kubernetes-manifests": "kubernetes.dry_run",
     "kubernetes-nodes": "kubernetes.cluster",
-    "kubernetes-pods": "kubernetes.cluster",
+    "kubernetes-pods": "kubernetes.workload_pods",
     "kubernetes-quota": "kubernetes.quotas",
     "kubernetes-rollout": "kubernetes.rollouts",
     "kubernetes-storage": "kubernetes.namespace_objects",

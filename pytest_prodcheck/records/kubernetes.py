@@ -41,11 +41,18 @@ class Container:
     ended_at: float | None  # when that was, epoch seconds
     init: bool = False
     why: str = ""  # what it waits for, in the kubelet's words
+    began_at: float | None = None  # when the run that ended last had begun
 
     @property
     def stuck(self) -> bool:
         """Whether it waits for what time alone does not bring."""
         return self.waiting in _STUCK
+
+    def restarts_since(self, time: float) -> int:
+        """How many of its restarts may be later than a time: one, where the run before it began earlier."""
+        if self.ended_at is not None and self.ended_at < time:
+            return 0
+        return min(self.restarts, 1) if self.began_at is not None and self.began_at < time else self.restarts
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class Pod:
     apart: tuple[AffinityTerm, ...] = ()  # required anti-affinity
     why: str = ""  # what its newest event warns of, of one that waits on its node
     unready: str = ""  # what its condition Ready says, of one that is not ready
+    unready_since: float | None = None  # epoch seconds; None: it is ready, or its node has not said
     priority: int = 0
     priority_class: str = ""
     preempts: bool = True  # whether pods of lower priority are ended to make room for it
@@ -105,6 +113,7 @@ class KubernetesPods:
     namespace: str
     pods: tuple[Pod, ...]
     asked_at: float  # epoch seconds, for the age of what is seen
+    refused: tuple[tuple[str, str], ...] = ()  # workload -> why pods that it asks for cannot be made
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import (
+        Container,
         KubernetesApi,
         KubernetesCapacity,
         KubernetesDisruption,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 PENDING = 300  # seconds: a healthy autoscaler has brought a node by then
 OVERDUE = 300  # seconds past the grace period: its node does not end it, or a finalizer holds it
+UNREADY = 300  # seconds: a probe that fails once, or a slow start, is over by then
+BACK_OFF = 600  # seconds that a container has to run before the kubelet counts its crashes anew
+CRASHES = 3  # restarts in that time that an application may need until what it waits for is there
 RECENT = 3600  # seconds in which an end for want of memory counts
 WAITS = "WaitForFirstConsumer"
 
@@ -80,19 +84,39 @@ def _trouble(pod: Pod, now: float) -> str:
             return f"{each.name}: {each.waiting}{': ' if each.why else ''}{each.why[:200]}"
         if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
             return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
+        if _crash_loops(each, now) and pod.phase != "Failed":
+            return f"{each.name}: restarted {each.restarts} times, without 10 minutes between: {each.why or each.ended}"
     if pod.phase == "Pending" and now - pod.created_at > PENDING:
-        return f"Pending for {now - pod.created_at:.0f} s: {pod.unscheduled or pod.why or 'it has a node'}"
+        why = pod.unscheduled or pod.why or pod.unready or "it has a node"
+        return f"Pending for {now - pod.created_at:.0f} s: {why}"
     if pod.phase == "Unknown" or pod.reason == "NodeLost":
         return "its node does not answer"
+    if pod.lives and pod.unready_since is not None and not pod.workload.startswith("job/"):
+        late = now - pod.unready_since
+        return f"not ready for {late:.0f} s: {pod.why or pod.unready}" if late > UNREADY else ""
     return ""
 
 
+def _crash_loops(container: Container, now: float) -> bool:
+    """Whether it runs for the moment only: its last runs were short, and the present one is.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts
+    """
+    if container.ended_at is None or container.began_at is None or container.restarts <= CRASHES:
+        return False
+    return now - container.ended_at < BACK_OFF and container.ended_at - container.began_at < BACK_OFF
+
+
 @check("pre_deploy.kubernetes.pods", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-pods",
-       fixed={"time pending": Limit(fail=f"{PENDING}s"), "time past the grace period": Limit(fail=f"{OVERDUE}s"),
+       fixed={"time pending": Limit(fail=f"{PENDING}s"), "time not ready": Limit(fail=f"{UNREADY}s"),
+              "time past the grace period": Limit(fail=f"{OVERDUE}s"),
+              "run after which a crash counts anew": Limit(fail=f"{BACK_OFF}s"),
               "period in which an out-of-memory kill counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
-    """The share of each workload's pods that crash, miss their image, are pending or ran out of memory."""
+    """The share of each workload's pods that crash, miss their image, are pending, not ready or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
+    for workload, why in kubernetes_pods.refused:
+        judge("all its pods can be made", False, of=workload, reason=why)
     found = {each: _trouble(each, kubernetes_pods.asked_at) for each in kubernetes_pods.pods}
     counted = [each for each, why in found.items() if why or each.lives]
     for workload, pods in _by_workload(counted):

@@ -79,5 +79,5 @@ def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
     for pod in current:
         for each in pod.containers:
             why = f"{each.restarts} restarts" + (f", the last after {each.ended}" if each.ended else "")
-            new = each.ended_at is None or kubernetes_rollout.asked_at - each.ended_at < RECENT
-            judge("restarts", each.restarts if new else 0, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)
+            count = each.restarts_since(kubernetes_rollout.asked_at - RECENT)
+            judge("restarts", count, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)

@@ -15,7 +15,8 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_api, kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_api, kubernetes_nodes
+from pytest_prodcheck.evidence.kubernetes.workload_pods import kubernetes_pods
 from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import Outcome, Result
 from pytest_prodcheck.records import EvidenceProblem

@@ -12,9 +12,10 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.capacity import kubernetes_capacity
-from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
 from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
+from pytest_prodcheck.evidence.kubernetes.workload_pods import kubernetes_pods
 from pytest_prodcheck.records.kubernetes import KubernetesNodes, Node
 from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
 from suites.pre_deploy.test_kubernetes import test_pods_are_in_order as pods_are_in_order
@@ -107,6 +108,9 @@ def test_restarts_count_by_when(space: ControlPlane, tmp_path: Path) -> None:
     assert rollout(space, tmp_path, pods_stay_up) == "passed"
     container(space, restartCount=7, lastState=ended(600))
     assert rollout(space, tmp_path, pods_stay_up).startswith("failed")
+    long_before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86400))
+    container(space, restartCount=7, lastState={"terminated": {**ended(600)["terminated"], "startedAt": long_before}})
+    assert rollout(space, tmp_path, pods_stay_up) == "passed"  # one within the hour, the others before that day
 
 
 def test_a_pod_that_should_have_ended_long_ago(space: ControlPlane, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_rollout_that_stands_says_why(plane: ControlPlane, tmp_path: Path) -> 
 def test_pods_of_one_s_own_making(empty: ControlPlane, tmp_path: Path) -> None:
     """A gated pod that is old, and one that is over: read as the API tells them, judged by the check itself."""
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_pods
+    from pytest_prodcheck.evidence.kubernetes.workload_pods import kubernetes_pods
     from suites.pre_deploy.test_kubernetes import _trouble
     from tests.cluster.namespaces import context_for
 

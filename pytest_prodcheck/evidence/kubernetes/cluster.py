@@ -1,8 +1,7 @@
-"""`kubernetes-api`, `-pods`, `-nodes`: one list a kind, read once, feeds all checks."""
+"""`kubernetes-api`, `-nodes`: one list a kind, read once, feeds all checks."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
-from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import table
 from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod
+from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, Pod
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -124,25 +122,6 @@ def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
     """All pods of the namespace."""
     take = partial(parsing.pod, minor=enforced_minor(context, deadline))
     return listed("pods", namespaced("", "pods", context), context, deadline, take)
-
-
-@evidence(
-    "kubernetes-pods", axis="kubernetes", seconds=seconds, host=host,
-    sends=reads("pods", "events, of pods that wait on their node"),
-)  # fmt: skip
-def kubernetes_pods(target: str, context: Context, deadline: Deadline) -> KubernetesPods:
-    """The namespace's pods; of those that wait on their node, what events say of it."""
-    pods = [
-        dataclasses.replace(each, why=latest_warning("Pod", each.name, context, deadline))
-        if _is_starting(each)
-        else each
-        for each in pods_of(context, deadline)
-    ]
-    return KubernetesPods(target, tuple(pods), time.time())
-
-
-def _is_starting(pod: Pod) -> bool:
-    return pod.phase == "Pending" and bool(pod.node) and not any(each.why for each in pod.containers)
 
 
 @evidence("kubernetes-nodes", axis="kubernetes", feature="nodes", seconds=seconds, host=host, sends=reads("nodes"))

@@ -65,10 +65,12 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
     }
     told = conditions(item)
     scheduled, ready = told.get("PodScheduled", {}), told.get("Ready", {})
+    since = ready.get("lastTransitionTime")
     return dataclasses.replace(
         pod_footprint(item),
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         unready=str(ready.get("message") or "") if ready.get("status") == "False" else "",
+        unready_since=epoch_seconds(since) if since and ready.get("status") == "False" else None,
         containers=tuple(
             _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
             for name in ("initContainerStatuses", "containerStatuses")
@@ -127,7 +129,7 @@ def _shared(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _container(status: Object, asked: str, init: bool) -> Container:
-    ended = table(status, "lastState", "terminated") or table(status, "state", "terminated")
+    ended = table(status, "state", "terminated") or table(status, "lastState", "terminated")
     digest = re.search(r"@(sha256:[0-9a-f]{64})", str(status.get("imageID", "")))  # without "@" it is an image's id
     return Container(
         name=str(status.get("name", "")),
@@ -138,6 +140,7 @@ def _container(status: Object, asked: str, init: bool) -> Container:
         waiting=str(table(status, "state", "waiting").get("reason") or ""),
         ended=str(ended.get("reason") or ""),
         ended_at=epoch_seconds(ended["finishedAt"]) if ended.get("finishedAt") else None,
+        began_at=epoch_seconds(ended["startedAt"]) if ended.get("startedAt") else None,
         init=init,
         why="; ".join(filter(None, (_last_end(ended), str(table(status, "state", "waiting").get("message") or "")))),
     )

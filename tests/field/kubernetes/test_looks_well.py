@@ -15,8 +15,10 @@ from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes
 from pytest_prodcheck.evidence.kubernetes.ingresses import kubernetes_ingress
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import kubernetes_volumes
 from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
+from pytest_prodcheck.evidence.kubernetes.workload_pods import kubernetes_pods
 from suites.pre_deploy.test_kubernetes import test_claims_are_bound as claims_are_bound
 from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
+from suites.pre_deploy.test_kubernetes import test_pods_are_in_order as pods_are_in_order
 from suites.pre_deploy.test_kubernetes import test_traffic_gets_in as traffic_gets_in
 from suites.smoke.test_kubernetes import test_the_rollout_is_done as the_rollout_is_done
 from tests.cluster.control_plane import ControlPlane
@@ -117,3 +119,86 @@ def test_a_workload_that_is_being_deleted(space: ControlPlane, given: Context) -
     found = outcomes(the_rollout_is_done, kubernetes_rollout.gather("web", fresh, Deadline(30)))
     assert found.startswith("failed: ")
     assert "web: it is being deleted" in found
+
+
+def before(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+
+
+def ran(begun: float, ended: float, **more: Any) -> Object:
+    told = {"exitCode": 1, "reason": "Error", "startedAt": before(begun), "finishedAt": before(ended)}
+    return {"terminated": {**told, **more}}
+
+
+def container(state: Object, restarts: int = 0, last: Object | None = None, name: str = "app") -> Object:
+    return {"name": name, "image": "registry.test/web:1", "imageID": "", "ready": "running" in state, "state": state,
+            "restartCount": restarts, "lastState": last or {}}  # fmt: skip
+
+
+APP = {"name": "app", "image": "registry.test/web:1"}
+RUNNING = {"running": {"startedAt": before(60)}}
+UNREADY = "containers with unready status: [app]"
+
+
+@pytest.mark.parametrize(("restarts", "last", "unready", "said"), [
+    (0, None, None, ""),
+    (0, None, 200.0, ""),
+    # kubernetes-mixin#850
+    (0, None, 400.0, UNREADY),
+    # vtmocanu/uzi#145, dokku/dokku#3857: it runs, and is ready, between two crashes
+    (9, ran(150, 90), None, "restarted 9 times, without 10 minutes between: it ended with exit code 1 (Error)"),
+    (2, ran(150, 90), None, ""),
+    (9, ran(9000, 90), None, ""),
+    (9, ran(9000, 8940), None, ""),
+], ids=["good", "a-moment", "unready", "looping", "starting", "one-crash", "long-ago"])  # fmt: skip
+def test_a_pod_that_is_running(
+    restarts: int, last: Object | None, unready: float | None, said: str, space: ControlPlane, given: Context
+) -> None:
+    space.delete(f"{CORE}/pods/worker?gracePeriodSeconds=0")
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker", **META},
+                 "spec": {"schedulerName": "nobody", "containers": [APP]}})  # fmt: skip
+    ready: Object = {"type": "Ready", "status": "True" if unready is None else "False"}
+    ready |= {} if unready is None else {"lastTransitionTime": before(unready), "message": UNREADY}
+    status = {"phase": "Running", "conditions": [ready], "containerStatuses": [container(RUNNING, restarts, last)]}
+    space.patch(f"{CORE}/pods/worker/status", {"status": status})
+    found = outcomes(pods_are_in_order, kubernetes_pods.gather("c", given, Deadline(30)))
+    assert said in found if said else "worker" not in found
+    assert found.startswith("failed") or not said
+
+
+def test_a_workload_without_pods(space: ControlPlane, given: Context) -> None:
+    """kubernetes-mixin#844, kubernetes/kubernetes#96634, SREGym#880: other pods run, and no service selects these."""
+    labels = {"app": "queue"}
+    pod = {"priorityClassName": "nobody-made-it", "containers": [APP]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    for kind, name in (("Deployment", "queue"), ("StatefulSet", "shards")):
+        space.apply({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, **META},
+                     "spec": {"selector": {"matchLabels": labels}, "template": template}})  # fmt: skip
+    end = time.monotonic() + 60
+    while True:
+        fresh = context_for(given.root, SPACE, space, SERVICE)
+        refused = dict(kubernetes_pods.gather("c", fresh, Deadline(30)).refused)
+        if {"deployment/queue", "statefulset/shards"} <= refused.keys():
+            break
+        assert time.monotonic() < end, refused
+        time.sleep(0.2)
+    assert all("no PriorityClass with name nobody-made-it" in each for each in refused.values())
+    found = outcomes(pods_are_in_order, kubernetes_pods.gather("c", fresh, Deadline(30)))
+    assert found.startswith("failed: ")
+    space.patch(f"{APPS}/deployments/queue", {"spec": {"replicas": 0}})
+    space.delete(f"{APPS}/statefulsets/shards")
+
+
+def test_an_init_container_that_succeeded_at_last(space: ControlPlane, given: Context) -> None:
+    """Its newest end counts, not the one before: the pod runs, and nothing is to be told of it."""
+    space.delete(f"{CORE}/pods/migrated?gracePeriodSeconds=0")
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "migrated", **META},
+                 "spec": {"schedulerName": "nobody", "containers": [APP],
+                          "initContainers": [{**APP, "name": "wait"}]}})  # fmt: skip
+    done = container(ran(50, 40, exitCode=0, reason="Completed"), 2, ran(90, 80), "wait")
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+              "initContainerStatuses": [done], "containerStatuses": [container(RUNNING)]}  # fmt: skip
+    space.patch(f"{CORE}/pods/migrated/status", {"status": status})
+    pods = kubernetes_pods.gather("c", given, Deadline(30)).pods
+    (told,) = [each for pod in pods if pod.name == "migrated" for each in pod.containers if each.init]
+    assert (told.ended, told.why) == ("Completed", "")

@@ -12,9 +12,10 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes
 from pytest_prodcheck.evidence.kubernetes.ingresses import kubernetes_ingress
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import kubernetes_volumes
+from pytest_prodcheck.evidence.kubernetes.workload_pods import kubernetes_pods
 from suites.pre_deploy.test_kubernetes import test_claims_are_bound as claims_are_bound
 from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
 from suites.pre_deploy.test_kubernetes import test_pods_are_in_order as pods_are_in_order
