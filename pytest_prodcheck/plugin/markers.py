@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import product
 
 from pytest_prodcheck.judging.checks import SUITES
 
@@ -13,13 +15,45 @@ _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 
 def names_in(expression: str) -> list[str]:
     """The marker names of an expression such as `smoke and not slow(level=2)`, in order."""
-    bare = re.sub(r"\([^()=]*=[^()]*\)", "", re.sub(r"'[^']*'|\"[^\"]*\"", "", expression))
-    return [name for name in dict.fromkeys(_WORDS.findall(bare)) if name not in ("and", "or", "not")]
+    words = _WORDS.findall(_without_arguments(expression))
+    return [name for name in dict.fromkeys(words) if name not in ("and", "or", "not")]
+
+
+def _without_arguments(expression: str) -> str:
+    return re.sub(r"\([^()=]*=[^()]*\)", "", re.sub(r"'[^']*'|\"[^\"]*\"", "", expression))
 
 
 def suites_in(expression: str) -> list[str]:
     """The suites that an expression names."""
     return [name for name in names_in(expression) if name in SUITES]
+
+
+def suites_selected_by(expression: str) -> list[str]:
+    """The suites whose checks an expression may select: the others for "not smoke", all for "not slow".
+
+    Those that it names where it selects none of them alone, or cannot be read.
+    """
+    named = suites_in(expression)
+    kept = {*SUITES, "and", "or", "not"}
+    bare = _WORDS.sub(lambda found: found[0] if found[0] in kept else "other", _without_arguments(expression))
+    try:
+        tree = ast.parse(bare.strip(), mode="eval").body
+    except SyntaxError:
+        return named
+    every = dict.fromkeys([*named, *SUITES])
+    return [each for each in every if True in _truths(tree, each, {True, False} if each in named else {False})] or named
+
+
+def _truths(node: ast.expr, suite: str, other: set[bool]) -> set[bool]:
+    """What an expression may say of a check of a suite; other: what any further marker may."""
+    if isinstance(node, ast.Name):
+        return {node.id == suite} if node.id in SUITES else other
+    if isinstance(node, ast.UnaryOp):
+        return {not each for each in _truths(node.operand, suite, other)}
+    if isinstance(node, ast.BoolOp):
+        combine = all if isinstance(node.op, ast.And) else any
+        return {combine(each) for each in product(*(_truths(each, suite, other) for each in node.values))}
+    return {True, False}
 
 
 def only_suites_in(expression: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import catalogue
 from pytest_prodcheck.judging.checks import SUITES
-from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
+from pytest_prodcheck.plugin.markers import only_suites_in, suites_selected_by
 from pytest_prodcheck.scope import ScopeError
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def gates_of_run(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
-    """Those named, else those of the suites in `-m`, of the checks given by id, or of all suites with checks."""
+    """Those named, else those of the suites that `-m` selects, of checks given by id, or of all suites with checks."""
     if options.gate:
         return list(dict.fromkeys(options.gate))
     if options.markexpr:
-        return suites_in(options.markexpr)
+        return suites_selected_by(options.markexpr)
     if named := _suites_of_ids(options.file_or_dir, own):
         return [suite for suite in SUITES if suite in named]
     return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]

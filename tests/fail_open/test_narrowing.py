@@ -204,6 +204,14 @@ def test_one_check_id_twice(project: Project) -> None:
     assert project.prodcheck("run", "smoke", "--env", "dev").returncode == 2
 
 
+def test_a_run_of_all_but_one_suite_is_about_the_others(project: Project) -> None:
+    """Row 183: `-m "not performance"` found a failure, and the verdict of the run before stayed open."""
+    assert project.prodcheck("run", "smoke", "--env", "dev").returncode == 0
+    done = project.pytest("-m", "not performance")
+    assert "expected checks did not run" not in done.stdout
+    assert {each.stem for each in project.verdict_files()} == {"smoke", "security", "pre_deploy", "data_integrity"}
+
+
 @pytest.mark.parametrize("expression", ["smok", "smoke or securty", "not smok"])
 def test_a_misspelt_marker(project: Project, expression: str) -> None:
     """Row 4."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.catalogue import generate, modules
-from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
+from pytest_prodcheck.plugin.markers import only_suites_in, suites_in, suites_selected_by
 from tests.project import TOML, Project
 
 
@@ -27,6 +27,27 @@ from tests.project import TOML, Project
 def test_suites_of_an_expression(expression: str, only: list[str], named: list[str]) -> None:
     assert only_suites_in(expression) == only
     assert suites_in(expression) == named
+
+
+@pytest.mark.parametrize(
+    ("expression", "suites"),
+    [
+        ("smoke", "smoke"),
+        ("security or smoke", "security smoke"),
+        ("smoke and not slow(level=2)", "smoke"),
+        ("smoke and slow", "smoke"),
+        ("smoke or slow", "smoke"),
+        ("not performance", "pre_deploy smoke security data_integrity"),
+        ("not (performance or security) and not slow", "pre_deploy smoke data_integrity"),
+        ("not slow", "pre_deploy smoke performance security data_integrity"),
+        ("slow", ""),
+        ("smoke and security", "smoke security"),
+        ("smoke and not smoke", "smoke"),
+        ("smoke and (", "smoke"),
+    ],
+)
+def test_suites_that_an_expression_selects(expression: str, suites: str) -> None:
+    assert " ".join(suites_selected_by(expression)) == suites
 
 
 CONFTEST = """\
