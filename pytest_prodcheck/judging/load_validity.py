@@ -272,6 +272,24 @@ def fails_more(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], least: float
     return Comparison(now, before, (now - before) / max(before, least), proven, words)
 
 
+def never_sent(run: LoadRun, runs: Sequence[AcceptedRun]) -> str:
+    """A request that every accepted run sent and this one by no chance did not, in words; "" for none.
+
+    Users of a Locust file who get empty carts never come to pay, and nothing of what they do ask fails. Where this run
+    has names that were not there before they differ from run to run, as those with ids in them.
+    """
+    sent = {each.name for each in run.endpoints if each.good + each.failed}
+    known = dict.fromkeys(each.name for accepted in runs for each in accepted.endpoints)
+    of, before_of = run.overall.good + run.overall.failed, sum(each.overall.good + each.overall.failed for each in runs)
+    for name in (each for each in known if each not in sent and sent <= known.keys()):
+        seen = [endpoint_of(each, name) for each in runs]
+        numbers = [each.good + each.failed if each else 0 for each in seen]
+        before = sum(numbers)
+        if min(numbers) and more_often(of, of, before_of - before, before_of) < SURE:
+            return f"{name}: sent {before} times in {len(runs)} accepted runs, and never in this one"
+    return ""
+
+
 def endpoint_of(run: AcceptedRun, name: str) -> AcceptedEndpoint | None:
     """What an accepted run holds of an endpoint, or of all together; None for nothing."""
     if name == run.overall.name:

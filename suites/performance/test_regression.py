@@ -12,6 +12,7 @@ from pytest_prodcheck.judging.load_validity import (
     insist_on_a_processor,
     insist_on_samples,
     insist_on_validity,
+    never_sent,
     own_slowness,
     slower,
 )
@@ -38,7 +39,7 @@ def test_p99_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline
 def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
     """All response times, compared with the last accepted runs by ranks: a significant slowdown in percent."""
     insist_on_validity(load_run)
-    if _first(load_baseline):
+    if _first(load_run, load_baseline):
         return
     overall = shifted(load_run.overall, load_baseline.runs, load_baseline.least_p95)
     if overall is None:
@@ -53,7 +54,7 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
 @check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
 def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
     """The share of failed requests, compared with the last accepted runs: a significant rise."""
-    if _first(load_baseline):
+    if _first(load_run, load_baseline):
         insist_on_validity(load_run)
         return
     found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
@@ -67,7 +68,7 @@ def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baselin
 def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: float, limit: Limit) -> None:
     insist_on_validity(run)
     insist_on_samples(run, percent)
-    if _first(baseline):
+    if _first(run, baseline):
         return
     overall = slower(run.overall, baseline.runs, percent, least)
     if overall is None:
@@ -79,9 +80,11 @@ def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: f
             _judge_time(run, found, percent, f"slower P{percent:g}", limit, endpoint.name)
 
 
-def _first(baseline: Baseline) -> bool:
+def _first(run: LoadRun, baseline: Baseline) -> bool:
     """Whether there is nothing to compare with yet; the evidence says so in a note."""
     if baseline.runs:
+        if missing := never_sent(run, baseline.runs):
+            raise EvidenceProblem(Problem("invalid", missing, "do its users get what leads them there?"))
         return False
     if baseline.required:
         what = "there is no accepted run to compare with"

@@ -16,6 +16,7 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.load import (
+    AcceptedEndpoint,
     Baseline,
     LoadEndpoint,
     LoadResources,
@@ -234,3 +235,33 @@ def test_steps_of_a_search_are_found_whatever_their_length() -> None:
     steps, recovery = results.steps_of(plan, load_run(overall=overall))
     assert [each.rate for each in steps] == [10.0 * (step + 1) for step in range(10)]
     assert recovery is not None
+
+
+@pytest.mark.parametrize("check", [*TIMES, test_regression.test_errors_are_no_more_frequent_than_before])
+@pytest.mark.parametrize(
+    ("names", "paid", "told"),
+    [
+        (["cart"], 300, "pay: sent 300 times in 3 accepted runs, and never in this one"),
+        (["cart"], 3, ""),
+        (["cart", "orders/8124"], 300, ""),
+        (["cart", "pay"], 300, ""),
+    ],
+    ids=["never", "rare", "names with ids", "sent"],
+)
+def test_what_users_never_come_to_is_not_measured(check: Any, names: list[str], paid: int, told: str) -> None:
+    """Their carts are empty, so that nobody pays: all that is asked is quick, and answered."""
+    run = load_run(endpoints=tuple(endpoint([0.1] * (1000 // len(names)), name=name) for name in names))
+    parts = [endpoint([0.1] * (1000 - paid // 3), name="cart"), endpoint([0.1] * (paid // 3), name="pay")]
+    before = accepted([0.1] * 1000)
+    endpoints = tuple(AcceptedEndpoint(each.name, each.good, each.failed, each.times) for each in parts)
+    baseline = Baseline((replace(before, endpoints=endpoints),) * 3, False, 0.02, 0.05, 0.001)
+    ledger = open_ledger()
+    try:
+        if told:
+            with pytest.raises(EvidenceProblem, match=told):
+                check(run, baseline, Limit(warn="10%", fail="25%"))
+        else:
+            check(run, baseline, Limit(warn="10%", fail="25%"))
+            assert ledger.outcome is Outcome.PASSED
+    finally:
+        close_ledger()
