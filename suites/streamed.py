@@ -18,7 +18,7 @@ def judge_streaming(archiving: Archiving, heard: Limit) -> None:
     name = archiving.receiver
     found = [each for each in archiving.receivers if name in (each.slot, each.name)]
     there = ", ".join(each.slot or each.name for each in archiving.receivers) or "nobody"
-    why = f"archive_mode is {archiving.mode}, and the receiver {name} is not connected (connected: {there})"
+    why = f"{archiving.why_not.partition(';')[0]}, and the receiver {name} is not connected (connected: {there})"
     judge("WAL is streamed to its archive", bool(found), of=archiving.node, reason=why)
     for each in found:
         judge("receiver streams", each.state or None, one_of=("streaming", "catchup"), of=name,

@@ -73,6 +73,18 @@ class Archiving:
     # who receives WAL by streaming instead of the archiver: name of a slot or application; "" where nobody is meant to
     receiver: str = ""
     receivers: tuple[Receiver, ...] = ()  # connected to the primary, standbys too
+    discards: bool = False  # archive_command is empty, or ends well without a copy, such as /bin/true
+
+    @property
+    def archives(self) -> bool:
+        """Whether the server itself brings WAL to an archive."""
+        return self.mode in ("on", "always") and not self.discards
+
+    @property
+    def why_not(self) -> str:
+        """Why it does not, and what to declare."""
+        why = "archive_command keeps no copy" if self.discards else f"archive_mode is {self.mode}"
+        return f"{why}; if WAL is streamed, name its receiver in backups.receiver"
 
 
 @dataclass(frozen=True)

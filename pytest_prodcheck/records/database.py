@@ -76,7 +76,7 @@ class SequenceUse:
 
 @dataclass(frozen=True)
 class PartitionedTable:
-    """A table that is partitioned by ranges of time, or of its sequence's numbers, and has no default partition."""
+    """A table that is partitioned by ranges of time, or of its sequence's numbers."""
 
     name: str  # "schema.table"
     partitions: int
@@ -84,6 +84,17 @@ class PartitionedTable:
     later: bool = False  # there are ranges that begin later, and a gap before them
     now: bool = True  # one of them takes a row of now
     number: int | None = None  # that the next row gets, where they are ranges of numbers
+    default: bool = False  # a default partition takes the rows that no range takes
+
+
+@dataclass(frozen=True)
+class TakenNumber:
+    """A number that a sequence gives soon, and that a row has already."""
+
+    sequence: str
+    column: str  # "schema.table.column", which takes each number once
+    number: int
+    drawn: bool  # the sequence has given numbers: somebody inserts by it
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,10 @@ class Schema:
     refusing: tuple[SchemaObject, ...] = ()  # objects that refuse the statements that they are there for
     doubtful: tuple[SchemaObject, ...] = ()  # objects that may
     usable_total: int = 0  # materialized views, published tables and extensions that were looked at
+    taken: tuple[TakenNumber, ...] = ()  # sequences that are behind the rows of their column
+    numbers_compared: int = 0  # columns whose rows were compared with their sequence
+    numbers_drawn: int = 0  # of these, those whose sequence has given a number
+    numbers_unread: int = 0  # columns that may not be read, or could not be just now
 
 
 @dataclass(frozen=True)
@@ -250,6 +265,8 @@ class Activity:
     prepared: tuple[SessionActivity, ...]  # prepared transactions
     tables_total: int
     dead: tuple[DeadRows, ...]
+    counted: bool = True  # track_counts: without it nobody knows of dead rows, and autovacuum does nothing
+    autovacuum: bool = True  # of the server
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.database import SchemaObject as SchemaObject
     from pytest_prodcheck.records.database import SequenceUse as SequenceUse
     from pytest_prodcheck.records.database import PartitionedTable as PartitionedTable
+    from pytest_prodcheck.records.database import TakenNumber as TakenNumber
     from pytest_prodcheck.records.database import Schema as Schema
     from pytest_prodcheck.records.database import Collation as Collation
     from pytest_prodcheck.records.database import CollationNode as CollationNode
@@ -231,6 +232,7 @@ MODULE_OF = {
     "SchemaObject": "database",
     "SequenceUse": "database",
     "PartitionedTable": "database",
+    "TakenNumber": "database",
     "Schema": "database",
     "Collation": "database",
     "CollationNode": "database",

@@ -92,6 +92,8 @@ class RedisNode:
     replicas: int = 0  # connected to a primary
     used_memory: int = 0  # what counts against maxmemory: without buffers for replicas and the append-only file
     maxmemory: int = 0  # 0: no limit
+    resident: int = 0  # used_memory_rss: what the machine holds for it
+    machine_memory: int = 0  # total_system_memory; 0 where it is not told
     policy: str = ""  # maxmemory_policy
     keys: int = 0
     expiring: int = 0  # keys with a time to live: the only ones that volatile policies evict

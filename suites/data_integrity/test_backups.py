@@ -48,12 +48,10 @@ def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_a
     if archive.newest_at is not None:
         judge("newest segment is not dated in the future", archive.newest_at <= archive.now + AHEAD,
               reason=f"{archive.newest} is dated {archive.newest_at - archive.now:.0f} s in the future")  # fmt: skip
-    on = postgres_archiving.mode in ("on", "always")
-    if not on and postgres_archiving.receiver:
+    if not postgres_archiving.archives and postgres_archiving.receiver:
         judge_streaming(postgres_archiving, HEARD)
         return
-    why = f"archive_mode is {postgres_archiving.mode}; if WAL is streamed, name its receiver in backups.receiver"
-    judge("archiving is on", on, of=postgres_archiving.node, reason=why)
+    judge("archiving is on", postgres_archiving.archives, of=postgres_archiving.node, reason=postgres_archiving.why_not)
     judge("the archiver works", not postgres_archiving.failing, of=postgres_archiving.node,
           reason=(f"it fails to archive {postgres_archiving.last_failed} "
               f"({postgres_archiving.failed} times)"))  # fmt: skip

@@ -60,8 +60,8 @@ def test_indexes_are_valid(postgres_schema: Schema, declared: dict[str, Any]) ->
 @check(
     "data_integrity.schema.sequences", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="schema-sequences"
 )
-def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
-    """The used share of the numbers of each sequence, or of the column that it fills."""
+def test_numbers_are_left(postgres_schema: Schema, declared: dict[str, Any], limit: Limit) -> None:
+    """The used share of the numbers of each sequence, or of the column that it fills; the next ones are free."""
     for each in postgres_schema.sequences:
         about = f"{each.name} for {each.column}" if each.column else each.name
         judge("numbers used", 100 * each.used, at_most=limit, unit="%", of=about, reason=f"{each.left} are left")
@@ -69,6 +69,20 @@ def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
         judge("numbers used", None, at_most=limit, unit="%", of=name, reason="it may not be read: GRANT SELECT ON it")
     if not postgres_schema.sequences and not postgres_schema.unreadable:
         judge("sequences that end", 0, equals=0)
+    _next_numbers(postgres_schema, declared)
+
+
+def _next_numbers(schema: Schema, declared: dict[str, Any]) -> None:
+    """A sequence that gave no number yet is behind for sure only where none did: rows may come with their numbers."""
+    behind = [each for each in schema.taken if not is_tolerated(each.column, "numbers", declared)]
+    copied = len(behind) > 1 and not schema.numbers_drawn
+    for each in behind:
+        why = (f"a row has {each.number} already, which is one of the next: INSERT is refused as a duplicate; "
+               "setval() to the largest number")  # fmt: skip
+        judge("next numbers are free", False, of=f"{each.sequence} for {each.column}",
+              warn_only=not each.drawn and not copied, reason=why)  # fmt: skip
+    unread = f"{schema.numbers_unread} more could not be read" if schema.numbers_unread else ""
+    judge("columns compared with their sequence", schema.numbers_compared, at_least=0, of=unread)
 
 
 @check("data_integrity.schema.partitions", severity="critical", limit=Limit(warn="1d", fail="0s"),
@@ -93,6 +107,11 @@ def _partitions(table: PartitionedTable, limit: Limit) -> None:
         left, why = table.left, "rows that are newer are refused then"
         if left is not None:
             judge("time until its partitions end", left, at_least=limit, unit="s", of=table.name, reason=why)
+        return
+    if table.default:
+        why = ("rows of now go to the default partition: creating their partition will be refused, "
+               "and dropping old partitions drops none of them")  # fmt: skip
+        judge("takes rows of now", False, of=table.name, warn_only=True, reason=why)
         return
     if table.number is not None:
         why = f"no partition takes {table.number}, the next number of its sequence: every row of now is refused"

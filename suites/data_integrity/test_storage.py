@@ -101,6 +101,12 @@ def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
 
     A table that is being vacuumed is not checked.
     """
+    if not postgres_activity.counted:
+        why = "track_counts is off: nobody counts dead rows, and autovacuum does not run"
+        judge("dead rows", None, at_most=limit, unit="x", of=postgres_activity.node, reason=why)
+        return
+    judge("autovacuum is on", postgres_activity.autovacuum, of=postgres_activity.node, warn_only=True,
+          reason="it is off for the whole server")  # fmt: skip
     judged = [each for each in postgres_activity.dead if not each.vacuuming]
     for each in judged:
         why = f"{each.dead} dead rows" + ("" if each.autovacuum else ", and autovacuum is off for this table")

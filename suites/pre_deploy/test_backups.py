@@ -75,12 +75,10 @@ def _why_none(backups: Backups, good: list[Backup]) -> str:
 def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -> None:
     """The time that the oldest finished WAL file waits for its archive, or since its receiver was last heard."""
     archiving = postgres_archiving
-    on = archiving.mode in ("on", "always")
-    if not on and archiving.receiver:
+    if not archiving.archives and archiving.receiver:
         judge_streaming(archiving, limit)
         return
-    why = f"archive_mode is {archiving.mode}; if WAL is streamed, name its receiver in backups.receiver"
-    if judge("archiving is on", on, of=archiving.node, reason=why):
+    if judge("archiving is on", archiving.archives, of=archiving.node, reason=archiving.why_not):
         said = f"{archiving.waiting} files wait, last failure: {archiving.last_failed or 'never'}"
         oldest = 0.0 if archiving.waiting == 0 else archiving.oldest_waiting
         judge("oldest file waits", oldest, at_most=limit, unit="s", of=archiving.node, reason=said)

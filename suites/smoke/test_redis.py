@@ -87,9 +87,14 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
 def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, limit: Limit) -> None:
     """The used share of maxmemory if nothing can be evicted; a full cache that can evict passes.
 
-    With `noeviction` no key can be evicted; with the volatile policies, no key without a time to live.
+    With `noeviction` no key can be evicted; with the volatile policies, no key without a time to live. Without a
+    maxmemory, or with one above the machine's memory, the share of that is checked.
     """
     for node in _answering_some(redis_group):
+        if node.machine_memory and not 0 < node.maxmemory <= node.machine_memory:
+            none = f"maxmemory is {node.maxmemory or 'not set'}, and the machine has {node.machine_memory}"
+            judge("memory of the machine used", 100 * node.resident / node.machine_memory, at_most=limit, unit="%",
+                  of=node.address, reason=f"{none}: the kernel ends Redis when it is full")  # fmt: skip
         if not node.maxmemory or _evictable(node):
             may = f"policy {node.policy}, {_evictable(node)} keys can be evicted" if node.maxmemory else "no maxmemory"
             judge("a full memory refuses writes", "no", equals="no", of=f"{node.address} ({may})")

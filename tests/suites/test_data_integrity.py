@@ -232,9 +232,9 @@ def test_what_is_tolerated_is_tolerated_by_its_kind_alone() -> None:
 @pytest.mark.parametrize(("used", "expected"), [(0.5, "passed"), (0.76, "warned"), (0.91, "failed"), (1.0, "failed")])
 def test_sequences(used: float, expected: str) -> None:
     record = replace(SCHEMA, sequences=(SequenceUse("s", "", 0.1, 9), SequenceUse("t", "u.v", used, 1)))
-    assert outcome(test_schema.test_numbers_are_left, record) == expected
-    assert outcome(test_schema.test_numbers_are_left, replace(SCHEMA, unreadable=("s",))) == "errored"
-    assert outcome(test_schema.test_numbers_are_left, SCHEMA) == "passed"
+    assert outcome(test_schema.test_numbers_are_left, record, declared={}) == expected
+    assert outcome(test_schema.test_numbers_are_left, replace(SCHEMA, unreadable=("s",)), declared={}) == "errored"
+    assert outcome(test_schema.test_numbers_are_left, SCHEMA, declared={}) == "passed"
 
 
 def rows(orphans: int | None, **more: Any) -> OrphanRows:

@@ -214,5 +214,6 @@ class Tolerated(Section):
     unlogged: tuple[str, ...] = ()  # unlogged tables that may be empty after a crash, "schema.table"
     indexes: tuple[str, ...] = ()  # indexes that may be invalid, "schema.index"
     partitions: tuple[str, ...] = ()  # tables that may lack a partition for rows of now, "schema.table"
+    numbers: tuple[str, ...] = ()  # columns whose sequence may be behind their rows, "schema.table.column"
     unusable: tuple[str, ...] = ()  # materialized views without content, published tables without an identity, …
     subscriptions: tuple[str, ...] = ()  # subscriptions that may be disabled or stand still, by name

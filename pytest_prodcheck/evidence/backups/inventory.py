@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,7 +136,8 @@ select json_build_object(
   'database_size', (select sum(pg_database_size(oid)) from pg_database
                     where has_database_privilege(oid, 'connect')
                     or pg_has_role(current_user, 'pg_read_all_stats', 'usage')),
-  'mode', current_setting('archive_mode'),
+  'mode', current_setting('archive_mode'), 'command', current_setting('archive_command'),
+  'library', coalesce(current_setting('archive_library', true), ''),
   'segment_size', (select setting::bigint from pg_settings where name = 'wal_segment_size'),
   'current_segment', pg_walfile_name(pg_current_wal_lsn()),
   'archived', archived_count, 'failed', failed_count,
@@ -152,6 +154,9 @@ from pg_stat_archiver, lateral (
   select count(*) as waiting, extract(epoch from clock_timestamp() - min(s.modification)) as oldest
   from pg_ls_archive_statusdir() as s where s.name like '%.ready' and current_setting('archive_mode') <> 'off') as w"""
 _ASKED = "the archiver"
+# PostgreSQL's documentation, "WAL Archiving": /bin/true switches archiving off without a restart; (disabled) is an
+# archive_mode that is off
+_KEEPS_NOTHING = re.compile(r"|:|exit 0|cd \.|(?:/usr)?(?:/bin/)?true")
 
 
 def _archiving_sends(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -178,15 +183,17 @@ def _ask(target: str, context: Context, deadline: Deadline) -> Archiving:
     with on_primary(target, context, deadline) as session:
         told = session.facts(_ARCHIVING, what=_ASKED)
         try:
+            discards = not told["library"] and bool(_KEEPS_NOTHING.fullmatch(str(told["command"]).strip()))
             return Archiving(
                 session.where, str(told["system_identifier"]), int(told["database_size"]), str(told["mode"]),
                 int(told["segment_size"]), str(told["current_segment"]), int(told["archived"]), int(told["failed"]),
                 str(told["last_archived"]), str(told["last_failed"]), bool(told["failing"]),
                 _number(told["failing_for"]), int(told["waiting"]), _number(told["oldest_waiting"]),
-                _receiver(target, str(told["mode"]), context, deadline),
+                _receiver(target, "off" if discards else str(told["mode"]), context, deadline),
                 tuple(Receiver(plain(name), plain(slot), str(state), None if behind is None else int(behind),
                                None if heard is None else max(float(heard), 0.0))
                       for name, slot, state, behind, heard in told["receivers"]),
+                discards,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError):
             what = f"{session.where}: unexpected content in pg_stat_archiver"

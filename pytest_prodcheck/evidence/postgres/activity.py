@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _AGES = """\
 select json_build_object(
   'freeze', current_setting('autovacuum_freeze_max_age')::bigint,
+  'counted', (select reset_val::bool from pg_settings where name = 'track_counts'),
+  'autovacuum', current_setting('autovacuum')::bool,
   'multixact', current_setting('autovacuum_multixact_freeze_max_age')::bigint,
   'databases', (select json_agg(json_build_array(datname, age, mxid)) from (
     select datname, age(datfrozenxid) as age, mxid_age(datminmxid) as mxid from pg_database
@@ -124,6 +126,8 @@ def postgres_activity(target: str, context: Context, deadline: Deadline) -> Acti
             prepared=tuple(_prepared(*each) for each in waits["prepared"]),
             tables_total=dead["total"],
             dead=tuple(_dead_rows(*each) for each in dead["found"]),
+            counted=ages["counted"],
+            autovacuum=ages["autovacuum"],
         )
 
 

@@ -14,6 +14,7 @@ from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seco
 from pytest_prodcheck.evidence.postgres.partitions import partitioned_tables
 from pytest_prodcheck.evidence.postgres.sequences import sequences
 from pytest_prodcheck.evidence.postgres.session import Session, on_primary
+from pytest_prodcheck.evidence.postgres.taken_numbers import taken_numbers
 from pytest_prodcheck.evidence.postgres.usable import usable
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.database import Schema, SchemaObject
@@ -115,7 +116,7 @@ where (to_jsonb(i)->>'inhdetachpending')::bool and {OURS} and not exists (
     "postgres-schema", axis="postgres", seconds=seconds_for, host=first_node, sends=to_primary("the catalogue"),
 )  # fmt: skip
 def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema:
-    """The catalogue of the declared database on the primary; reads no table, so needs no SELECT but on sequences."""
+    """The catalogue of the database on the primary; where tables may be read, whether their next numbers are free."""
     with on_primary(target, context, deadline) as session:
         constraints, triggers, tables, detached = (
             session.facts(sql, what=what)
@@ -124,7 +125,7 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
             )
         )  # fmt: skip
         indexes, numbers = _indexes(session), sequences(session)
-        by_time, working = partitioned_tables(session), usable(session)
+        by_time, working, taken = partitioned_tables(session), usable(session), taken_numbers(session)
     return Schema(
         constraints_total=constraints["total"],
         unvalidated=_objects(constraints),
@@ -144,6 +145,10 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
         refusing=working.refusing,
         doubtful=working.doubtful,
         usable_total=working.total,
+        taken=taken.taken,
+        numbers_compared=taken.compared,
+        numbers_drawn=taken.drawn,
+        numbers_unread=taken.unread,
     )
 
 

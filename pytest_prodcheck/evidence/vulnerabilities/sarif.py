@@ -36,8 +36,9 @@ def parse(data: Any) -> Scan:
     for run in runs:
         _refuse_failed(run)
     drivers = [report_model.table(report_model.table(run, "tool"), "driver") for run in runs]
+    # a run that tells its beginning alone is no younger than that
     ended = [
-        report_model.optional_epoch_seconds(each.get("endTimeUtc"))
+        report_model.optional_epoch_seconds(each.get("endTimeUtc") or each.get("startTimeUtc"))
         for run in runs
         for each in report_model.rows(run, "invocations")
     ]

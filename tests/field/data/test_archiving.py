@@ -36,6 +36,24 @@ def test_an_archive_library() -> None:
     assert archiving.waiting == 1
 
 
+def test_a_command_that_keeps_nothing() -> None:
+    """paunin/PostDock#220, pgbackrest#2456, #524: switched off without a restart: no file ever waits, none is kept."""
+    with server(postgres_programs(), archive_mode="on", archive_command="/bin/true") as postgres:
+        backups = {"kind": "basebackup", "folder": "b", "archive": "a"}
+        given = postgres.context(backups=backups)
+        postgres.grant(given)
+        postgres.node.ask(_SWITCH)
+        until(lambda: postgres.node.ask("select archived_count > 0 from pg_stat_archiver"), "it is told as archived")
+        assert "archive_command keeps no copy" in outcomes(backlog, gather("postgres-archiving", "shop", given))
+        streamed = postgres.context(backups={**backups, "receiver": "pg_receivewal"})
+        assert "pg_receivewal is not connected" in outcomes(backlog, gather("postgres-archiving", "shop", streamed))
+        postgres.node.configure(archive_command="")
+        nothing = outcomes(backlog, gather("postgres-archiving", "shop", postgres.context(backups=backups)))
+        assert "archive_command keeps no copy" in nothing
+        postgres.node.configure(archive_command="cp %p /nowhere/%f")
+        assert outcomes(backlog, gather("postgres-archiving", "shop", postgres.context(backups=backups))) == "passed"
+
+
 def test_a_receiver_that_is_declared() -> None:
     """archive_mode off, and pg_receivewal named in `receiver`: without it nothing reaches the archive."""
     with server(postgres_programs(), archive_mode="off") as postgres:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from suites.smoke.test_redis import test_what_is_saved_is_saved
+from suites.smoke.test_redis import test_memory_is_left_where_nothing_may_be_evicted, test_what_is_saved_is_saved
 from tests.evidence.contexts import context, gather
 from tests.evidence.redis.test_topologies import outcomes_of_checks, red
 from tests.evidence.redis.topologies import Server, servers, until
@@ -83,6 +83,21 @@ def test_a_snapshot_that_never_ends(tmp_path: Path) -> None:
 def persistence(server: Server) -> str:
     group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
     return outcomes(test_what_is_saved_is_saved, group)
+
+
+def test_a_machine_whose_memory_is_used_up(tmp_path: Path) -> None:
+    """redis#4743, #2174, awesome-prometheus-alerts#183: without maxmemory the kernel ends the server, not OOM."""
+    with servers(tmp_path, ()) as (server,):
+        group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
+    (node,) = group.nodes
+    machine = node.machine_memory
+    assert 0 < node.resident < machine / 2
+    assert outcomes(test_memory_is_left_where_nothing_may_be_evicted, group) == "passed"
+    for share, limit, expected in ((0.97, 0, "failed"), (0.85, 0, "warned"), (0.97, 2 * machine, "failed"),
+                                   (0.97, machine // 2, "passed")):  # fmt: skip
+        full = replace(node, resident=int(share * machine), maxmemory=limit)
+        said = outcomes(test_memory_is_left_where_nothing_may_be_evicted, replace(group, nodes=(full,)))
+        assert said.partition(":")[0] == expected, said
 
 
 def test_a_script_that_does_not_end(tmp_path: Path) -> None:

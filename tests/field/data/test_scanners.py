@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,17 @@ def test_packages_that_trivy_did_not_see(
         return
     assert left_out in problem(tmp_path, document).message
     assert report(tmp_path, document, unscanned=[left_out]).overdue("high") == ()
+
+
+def test_a_run_that_tells_its_beginning_alone(tmp_path: Path) -> None:
+    """microsoft/sarif-sdk#1667, #1713: both times are optional; what began then is no younger."""
+    document = sarif()
+    invocation = document["runs"][0]["invocations"][0]
+    del invocation["endTimeUtc"]
+    invocation["startTimeUtc"] = scanner_reports.ago(days=3)
+    assert round((time.time() - report(tmp_path, document, **CODE).created_at) / 86400) == 3
+    invocation["startTimeUtc"] = scanner_reports.ago(days=30)
+    assert problem(tmp_path, document, **CODE).kind == "stale"
 
 
 @pytest.mark.parametrize("key", ["toolExecutionNotifications", "toolConfigurationNotifications"])
