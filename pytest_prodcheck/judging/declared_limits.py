@@ -25,3 +25,9 @@ def base_unit(limit: Limit) -> tuple[str, float]:
     """The unit that a limit's levels have, and the factor from base units (seconds, bytes, a ratio of 1) to it."""
     levels = [each for each in (limit.fail, limit.warn) if each is not None]
     return _UNITS.get(parse_quantity(levels[0]).dimension, ("", 1.0)) if levels else ("", 1.0)
+
+
+def is_at_most(value: float, limit: Limit) -> bool:
+    """Whether a value in the unit of `base_unit` does not fail an upper limit (does not warn, where none fails)."""
+    level = limit.fail if limit.fail is not None else limit.warn
+    return level is None or value <= parse_quantity(level).value

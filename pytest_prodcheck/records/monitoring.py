@@ -17,6 +17,7 @@ class MetricReading:
     samples: float | None  # how many the number is made of; None where nothing is counted
     recent: float | None  # how many of them are of the newest part of the window; None: nothing, or not asked
     problem: Problem | None = None  # why Prometheus gave no answer
+    capped: bool = False  # a quantile that is the bound of its largest bucket: it may be anything above
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class AlertingRule:
     firing: bool
     age: float  # seconds since it was looked at last, by Prometheus's clock
     interval: float  # seconds between two looks
+    lacks: str = ""  # which series that it rests on is not there, so that it cannot fire; "" for none
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,25 @@ class ScrapedJob:
     name: str
     up: int
     down: int
+    pushed: bool = False  # it has no targets, and series all the same
+
+
+@dataclass(frozen=True)
+class ReceiverUse:
+    """A receiver as Alertmanager is configured."""
+
+    name: str
+    integrations: tuple[str, ...]  # "slack", "webhook"; () where it notifies nobody
+
+
+@dataclass(frozen=True)
+class Notifications:
+    """What an integration of Alertmanager sent in the last hour."""
+
+    integration: str  # "slack", "webhook"
+    sent: float  # those that failed included
+    failed: float  # given up after all tries
+    ours: bool  # whether only declared receivers use it
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,8 @@ class AlertRules:
     receivers: tuple[str, ...]  # those that Alertmanager has
     wanted: tuple[str, ...]  # those that are declared
     recorded: tuple[RecordingRule, ...] = ()  # the rules that the required ones rest on
+    uses: tuple[ReceiverUse, ...] = ()  # how Alertmanager uses its receivers; () where it does not tell
+    notifications: tuple[Notifications, ...] = ()  # () where they are not counted
 
 
 @dataclass(frozen=True)
@@ -98,3 +121,4 @@ class AlertsFiring:
     deadman: str
     control: bool  # whether the dead man's alert is there too
     alerts: tuple[FiringAlert, ...]
+    able: int  # alerting rules whose alerts may match

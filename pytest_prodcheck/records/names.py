@@ -123,6 +123,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.monitoring import AlertingRule as AlertingRule
     from pytest_prodcheck.records.monitoring import RecordingRule as RecordingRule
     from pytest_prodcheck.records.monitoring import ScrapedJob as ScrapedJob
+    from pytest_prodcheck.records.monitoring import ReceiverUse as ReceiverUse
+    from pytest_prodcheck.records.monitoring import Notifications as Notifications
     from pytest_prodcheck.records.monitoring import FiringAlert as FiringAlert
     from pytest_prodcheck.records.monitoring import AlertRules as AlertRules
     from pytest_prodcheck.records.monitoring import AlertsFiring as AlertsFiring
@@ -323,6 +325,8 @@ MODULE_OF = {
     "AlertingRule": "monitoring",
     "RecordingRule": "monitoring",
     "ScrapedJob": "monitoring",
+    "ReceiverUse": "monitoring",
+    "Notifications": "monitoring",
     "FiringAlert": "monitoring",
     "AlertRules": "monitoring",
     "AlertsFiring": "monitoring",

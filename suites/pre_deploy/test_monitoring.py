@@ -8,10 +8,11 @@ from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import AlertingRule, AlertRules, AlertsFiring, RecordingRule
+    from pytest_prodcheck.records import AlertingRule, AlertRules, AlertsFiring, Notifications, RecordingRule
 
 LATE = 5  # intervals, and two minutes at least: rules that were not looked at for so long stand still
 PATIENCE = 120.0
+ALL, SOME = 0.99, 0.01  # of the notifications: both numbers are extrapolated
 AT_REST = ("silenced", "inhibited")  # a time interval that mutes an alert is no word of anybody about it
 
 
@@ -24,6 +25,9 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         judge("rule is loaded", name in there, of=name, reason="Prometheus has no alerting rule of that name")
     for each in alert_rules.rules:
         _judge_looks(each)
+        if each.lacks:
+            told = f"{each.lacks}: it cannot fire"
+            judge("its series exist", False, of=each.name, warn_only=True, reason=told)
     for series in alert_rules.recorded:
         if series.health != "elsewhere":
             _judge_looks(series)
@@ -35,6 +39,8 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         judge("jobs whose targets are checked", len(alert_rules.jobs), at_least=1, warn_only=True,
               reason="the rules name no job: list the jobs in alerts.jobs")  # fmt: skip
     for job in alert_rules.jobs:
+        if job.pushed:
+            continue
         judge("targets that are up", job.up, at_least=1, of=f"job {job.name}", reason=f"{job.down} are down")
         judge("targets that are down", job.down, equals=0, of=f"job {job.name}", warn_only=True)
     if alert_rules.alertmanagers is not None:
@@ -42,8 +48,22 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
     for receiver in alert_rules.wanted:
         judge("receiver exists", receiver in alert_rules.receivers, of=receiver,
               reason=f"Alertmanager has {', '.join(alert_rules.receivers) or 'none'}")  # fmt: skip
+    for use in alert_rules.uses:
+        if use.name in alert_rules.wanted:
+            judge("receiver notifies somebody", bool(use.integrations), of=use.name,
+                  reason="it has no integration in Alertmanager")  # fmt: skip
+    for sent in alert_rules.notifications:
+        _judge_notifications(sent)
     if alert_rules.deadman:
         _judge_deadman(alert_rules)
+
+
+def _judge_notifications(sent: Notifications) -> None:
+    told = f"{sent.failed:.0f} of {sent.sent:.0f} notifications of the last hour failed"
+    if sent.failed >= ALL * sent.sent:
+        judge("notifications arrive", False, of=sent.integration, warn_only=not sent.ours, reason=told)
+    elif sent.failed >= SOME * sent.sent:
+        judge("nearly all notifications arrive", False, of=sent.integration, warn_only=True, reason=told)
 
 
 def _judge_looks(rule: AlertingRule | RecordingRule) -> None:
@@ -83,5 +103,10 @@ def test_nothing_fires(alerts_firing: AlertsFiring) -> None:
     for each in heard:
         labels = ", ".join(f'{name}="{value}"' for name, value in each.labels if name != "alertname")
         judge("is quiet", False, of=each.name, reason=f"firing for {each.seconds:.0f} s: {labels}")
+    if not alerts_firing.able and not heard:
+        what = f"no alerting rule of Prometheus can raise an alert that matches {alerts_firing.match}"
+        if alerts_firing.source == "Prometheus":
+            raise EvidenceProblem(Problem("empty", f"{what}, so that none fires proves nothing", "correct quiet.match"))
+        judge("rules whose alerts can match", 0, at_least=1, warn_only=True, reason=what)
     if not heard:
         judge(f"firing alerts that match {alerts_firing.match}", len(heard), equals=0)

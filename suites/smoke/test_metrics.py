@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.declared_limits import base_unit, limit_in_force
+from pytest_prodcheck.judging.declared_limits import base_unit, is_at_most, limit_in_force
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ def test_users_see_what_they_should(metric: MetricValues, declared: dict[str, An
     level = limit_in_force(levels, limit)
     unit, factor = base_unit(level)
     for each in metric.readings:
-        lacks = _lacks(each, metric, declared)
         value = declared["empty_numerator"] if each.value is None else each.value
+        lacks = _lacks(each, metric, declared)
+        if not lacks and each.capped and direction == "at_most" and is_at_most(value * factor, level):
+            lacks = f"the quantile is above the largest bucket, {value:g}, and how far is not known"
         shown = None if lacks or value is None else value * factor
         told = lacks or f"{each.samples:.0f} samples in {metric.window:g} s"
         if direction == "at_least":

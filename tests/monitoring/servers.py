@@ -85,6 +85,17 @@ class Server:
             text = answer.read()
         return json.loads(text) if text[:1] in (b"{", b"[") else None
 
+    def number(self, query: str) -> list[Any]:
+        """The elements of an instant vector that a Prometheus answers."""
+        found: list[Any] = self.ask(f"/api/v1/query?{urllib.parse.urlencode({'query': query})}")["data"]["result"]
+        return found
+
+    def put(self, path: str, content: bytes) -> bool:
+        """Sends a body as it is; raises OSError for anything but 2xx."""
+        request = urllib.request.Request(f"http://{self.address}{path}", content, method="PUT")
+        with urllib.request.urlopen(request, timeout=10):
+            return True
+
     def configure(self, name: str, text: str) -> None:
         """Writes one of its files anew and has it read, where that changes anything."""
         file = self.place / name
@@ -133,9 +144,7 @@ class Watch:
 
     def number(self, query: str) -> list[Any]:
         """The elements of an instant vector."""
-        path = f"/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        found: list[Any] = self.prometheus.ask(path)["data"]["result"]
-        return found
+        return self.prometheus.number(query)
 
     def rules(self, health: str) -> set[str]:
         """The names of the alerting rules of one health."""
@@ -168,9 +177,9 @@ class Watch:
         self.alertmanager.stop()
 
 
-def missing() -> list[str]:
-    """The programs that are not here; each is named as the package that brings it."""
-    return [name for name in PROGRAMS if shutil.which(name) is None]
+def missing(*more: str) -> list[str]:
+    """The programs that are not here, further ones among them; each is named as the package that brings it."""
+    return [name for name in (*PROGRAMS, *more) if shutil.which(name) is None]
 
 
 def free_port() -> int:

@@ -23,6 +23,7 @@ Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 _MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_ESCAPE = re.compile(r'\\(["\\n])')  # what Alertmanager takes for one; `\d` stays as it is
 
 
 def matchers(text: str) -> tuple[tuple[str, str, str], ...]:
@@ -33,7 +34,7 @@ def matchers(text: str) -> tuple[tuple[str, str, str], ...]:
         if each is None:
             raise ValueError('expected label matchers such as severity="critical",namespace="shop"')
         label, operator, value = each.groups()
-        value = re.sub(r"\\(.)", r"\1", value)
+        value = _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], value)
         if operator.endswith("~"):
             try:
                 re.compile(value)

@@ -101,8 +101,9 @@ def _mount(
 def selector(match: str) -> str:
     """The matchers as PromQL writes them."""
     from pytest_prodcheck.environments.sections.monitoring import matchers
+    from pytest_prodcheck.evidence.monitoring.identity import quoted
 
-    return ",".join(f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(match))
+    return ",".join(f"{label}{operator}{quoted(value)}" for label, operator, value in matchers(match))
 
 
 def _escaped(path: str) -> str:

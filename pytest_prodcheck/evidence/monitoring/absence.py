@@ -66,11 +66,20 @@ def unknown(
     """
     if not HIDING.search(query):
         return ""
+    span = max(window, lookback(query))
+    return lacking(query, samples, whose, recorded, growing, span, what, context, deadline)
+
+
+def lacking(
+    query: str, samples: str, whose: Container[str], recorded: Container[str], growing: bool, seconds: float, what: str,
+    context: Context, deadline: Deadline,
+) -> str:  # fmt: skip
+    """The same of any query: which of the series that it rests on had no sample for so long; "" for none."""
     whole = needs(query, growing)
     proven = {matcher for each in selectors(samples) for matcher in each.matchers}
     exempt = [each for each in whole.selectors() if each.name in _OWN or each.name in recorded]
-    asked = {each: _needle(each, whose, proven) for each in whole.selectors() if each not in exempt}
-    span = f"{max(window, lookback(query)):.0f}s"
+    asked = {each: needle(each, whose, proven) for each in whole.selectors() if each not in exempt}
+    span = f"{seconds:.0f}s"
 
     def existing(needles: Iterable[str]) -> set[str]:
         told = dict(enumerate(dict.fromkeys(needles)))
@@ -153,8 +162,8 @@ def _closing(tokens: list[Token], at: int) -> int:
     return len(tokens)
 
 
-def _needle(selector: Selector, whose: Container[str], proven: Container[tuple[str, str, str]]) -> str:
-    """What has to be there: the metric with these labels, and the values of those that say whose it is."""
+def needle(selector: Selector, whose: Container[str], proven: Container[tuple[str, str, str]]) -> str:
+    """The series that have to be there: the metric with these labels, and the values of those that say whose it is."""
     wanted = []
     for matcher in selector.matchers:
         label, operator, quoted = matcher

@@ -58,6 +58,20 @@ def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> t
         raise EvidenceProblem(_unexpected_answer(declared, "receivers", error)) from None
 
 
+def configuration(declared: Alertmanager, context: Context, deadline: Deadline) -> dict[str, Any]:
+    """Its configuration, without secrets; {} where it does not tell, or PyYAML is not there."""
+    try:
+        import yaml
+
+        told = _ask(declared, "/api/v2/status", context, deadline)
+        found = yaml.load(told["config"]["original"], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (ImportError, EvidenceProblem, KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def epoch_seconds(text: str) -> float:
     """Epoch seconds of an RFC 3339 time, nanoseconds cut off; raises ValueError."""
     return datetime.datetime.fromisoformat(text).timestamp()
@@ -79,6 +93,14 @@ def _alert(each: dict[str, Any], now: float, context: Context) -> FiringAlert:
 
 
 def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadline) -> list[Any]:
+    found = _ask(declared, path, context, deadline)
+    if not isinstance(found, list):
+        where = f"Alertmanager at {as_service(declared).host}: GET {path.partition('?')[0]}"
+        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is not a list"))
+    return found
+
+
+def _ask(declared: Alertmanager, path: str, context: Context, deadline: Deadline) -> Any:
     service = as_service(declared)
     answer = client_to(context, service).ask(Request("GET", path, document=LARGEST), deadline)
     status, where = answer.exchange.status, f"Alertmanager at {service.host}: GET {path.partition('?')[0]}"
@@ -88,10 +110,7 @@ def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadlin
         hint = "give `alerts.alertmanager.authentication`" if denied else wrong
         said = plain(context.redactor.redact(answer.text), 200)
         raise EvidenceProblem(Problem("denied" if denied else "protocol", f"{where}: answered {status} {said}", hint))
-    found = answer.json()
-    if not isinstance(found, list):
-        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is not a list"))
-    return found
+    return answer.json()
 
 
 def _unexpected_answer(declared: Alertmanager, what: str, error: Exception) -> Problem:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import alertmanager, identity, prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring import (
+    absence,
+    alertmanager,
+    identity,
+    notifying,
+    prometheus,
+    recording_rules,
+    scraping,
+)
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob
+from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -19,29 +25,30 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-_JOB = re.compile(r'\bjob\s*=\s*"([^"\\]+)"')
-LATELY = "2m"  # a target whose last scrape failed may just have been restarted
+SEEN = 600.0  # seconds in which the series of a rule must have had a sample
 DISCOVERY = 6.0  # seconds: Prometheus takes up what it discovers every five
 Rule = dict[str, Any]
 
 
 def _seconds(target: str, environment: Environment) -> float:
     there = [environment.prometheus, environment.alerts.alertmanager if environment.alerts else None]
-    return sum(each.timeout for each in there if each is not None) * 3 + DISCOVERY + 5
+    return sum(each.timeout for each in there if each is not None) * 5 + DISCOVERY + 5
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     from pytest_prodcheck.evidence.http.service_requests import host_of
 
     whom = prometheus.host(target, environment)
-    found = [Sending(whom, "GET /api/v1/rules", once="rules"), Sending(whom, "POST /api/v1/query (time, up)", 2)]
+    rules = len(environment.alerts.required) if environment.alerts else 0
     declared = environment.alerts.alertmanager if environment.alerts else None
-    if declared is None:
-        found.append(Sending(whom, "GET /api/v1/alertmanagers", 2))
-    else:
+    found = [Sending(whom, "GET /api/v1/rules", once="rules")]
+    found += [Sending(whom, "POST /api/v1/query (time, up, series of rules, notifications)", 4 + 2 * rules)]
+    found += [Sending(whom, "GET /api/v1/metadata", 2 * rules)] if rules else []
+    found += [Sending(whom, "GET /api/v1/alertmanagers", 3), Sending(whom, "GET /api/v1/status/config", once="config")]
+    if declared is not None:
         address = host_of(prometheus.as_service(declared))
-        found += [Sending(whom, "GET /api/v1/status/config", once="config")]
-        found += [Sending(address, f"GET /api/v2/{each}") for each in ("alerts", "alerts/groups", "receivers")]
+        paths = ("alerts", "alerts/groups", "receivers", "status")
+        found += [Sending(address, f"GET /api/v2/{each}") for each in paths]
     return tuple(found)
 
 
@@ -58,12 +65,15 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
         receivers = alertmanager.receivers(declared.alertmanager, context, deadline)
         if declared.deadman is not None:
             arrived = _deadman(declared, now, context, deadline)
-    series, expressions = recording_rules.needed([str(each.get("query", "")) for each in required], context, deadline)
+    queries = [str(each.get("query", "")) for each in required]
+    series, expressions = recording_rules.needed(queries, context, deadline)
+    recorded = {each.name for each in series}
     return AlertRules(
-        declared.required, tuple(_rule(rule, group, now, context) for rule, group in mine),
-        _jobs(_jobs_of(declared, required, expressions), context, deadline), declared.deadman or "",
-        _alertmanagers(context, deadline) if declared.alertmanager is None else None, arrived,
+        declared.required, tuple(_rule(rule, group, now, recorded, context, deadline) for rule, group in mine),
+        scraping.jobs(declared.jobs, (*queries, *expressions), context, deadline), declared.deadman or "",
+        None if declared.alertmanager and declared.deadman else _alertmanagers(context, deadline), arrived,
         declared.alertmanager is not None, receivers, declared.receivers, series,
+        notifying.uses(context, deadline), notifying.notifications(context, deadline),
     )  # fmt: skip
 
 
@@ -78,17 +88,19 @@ def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFi
     if quiet is None or declared.deadman is None:
         raise EvidenceProblem(Problem("configuration", "no alerts.quiet is declared"))
     if declared.alertmanager is None:
-        found = [each for each in _of_prometheus(now, context, deadline) if _fits(dict(each.labels), quiet.match)]
-        control = any(each.name == declared.deadman for each in _of_prometheus(now, context, deadline))
+        firing = _of_prometheus(now, context, deadline)
+        found = [each for each in firing if _counts(each, quiet.match, context, deadline)]
+        control = any(each.name == declared.deadman for each in firing)
     else:
         from pytest_prodcheck.environments.sections.monitoring import matchers
 
-        filters = [f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(quiet.match)]
+        filters = [f"{label}{operator}{identity.quoted(value)}" for label, operator, value in matchers(quiet.match)]
         found = list(alertmanager.firing(declared.alertmanager, filters, now, context, deadline))
         control = _deadman(declared, now, context, deadline) is not None
     alerts = tuple(each for each in found if each.name != declared.deadman)
+    able = sum(_may_fit(rule, quiet.match) for rule, _ in _rules(context, deadline) if rule["name"] != declared.deadman)
     source = "Prometheus" if declared.alertmanager is None else "Alertmanager"
-    return AlertsFiring(quiet.match, quiet.for_, source, declared.deadman, control, alerts)
+    return AlertsFiring(quiet.match, quiet.for_, source, declared.deadman, control, alerts, able)
 
 
 def _declared(context: Context) -> Alerts:
@@ -104,12 +116,8 @@ def _prometheus_now(context: Context, deadline: Deadline) -> float:
 
 def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
     """Our alerting rules, each with its group: those whose labels say that they are of another one are left out."""
-    told = _declared(context).labels
-    return [
-        (rule, group)
-        for rule, group in _all_rules(context, deadline)
-        if told is None or _fits(rule.get("labels") or {}, told, missing=True)
-    ]
+    found = _all_rules(context, deadline)
+    return [(rule, group) for rule, group in found if identity.is_ours(rule.get("labels") or {}, context)]
 
 
 def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
@@ -126,13 +134,16 @@ def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
     return context.once(("prometheus-rules",), ask, deadline)
 
 
-def _rule(rule: Rule, group: Rule, now: float, context: Context) -> AlertingRule:
+def _rule(
+    rule: Rule, group: Rule, now: float, recorded: set[str], context: Context, deadline: Deadline
+) -> AlertingRule:
     error = plain(context.redactor.redact(str(rule.get("lastError") or "")), 300)
     seen = alertmanager.epoch_seconds(str(rule.get("lastEvaluation", "1970-01-01T00:00:00Z")))
     interval = float(group.get("interval") or 60)
     name, where = plain(str(rule["name"]), 200), plain(str(group.get("name", "")), 200)
-    firing = rule.get("state") == "firing"
-    return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval)
+    firing, what, query = rule.get("state") == "firing", f"rule {name}", str(rule.get("query", ""))
+    lacks = absence.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
+    return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval, lacks)
 
 
 def _alertmanagers(context: Context, deadline: Deadline) -> int:
@@ -144,25 +155,6 @@ def _alertmanagers(context: Context, deadline: Deadline) -> int:
             return len(found)
         time.sleep(min(DISCOVERY, deadline.seconds_left() / 2))
     raise AssertionError("not reached")
-
-
-def _jobs_of(declared: Alerts, rules: list[Rule], recorded_by: tuple[str, ...]) -> tuple[str, ...]:
-    """The jobs that are declared, or that the rules and those that record for them name."""
-    if declared.jobs is not None:
-        return declared.jobs
-    queries = [*(str(rule.get("query", "")) for rule in rules), *recorded_by]
-    return tuple(dict.fromkeys(job for query in queries for job in _JOB.findall(query)))
-
-
-def _jobs(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[ScrapedJob, ...]:
-    if not names:
-        return ()
-    wanted = json.dumps("|".join(map(re.escape, names)))
-    now = f"up{{job=~{wanted}}}"  # targets that are looked at no more are not in it, within two minutes or not
-    query = f"(max_over_time({now}[{LATELY}]) and {now}) or {now}"  # some are scraped every four minutes
-    found = prometheus.prometheus(context, deadline).vector(query, "targets", deadline)
-    values = {name: [each.value for each in found if each.labels.get("job") == name] for name in names}
-    return tuple(ScrapedJob(name, up := values[name].count(1.0), len(values[name]) - up) for name in names)
 
 
 def _deadman(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
@@ -177,7 +169,7 @@ def _delivered_alert(declared: Alerts, now: float, context: Context, deadline: D
     there = alertmanager.grouped(server, name, now, context, deadline)
     labels = declared.labels
     if labels is not None:
-        return next((each for each in there if _fits(dict(each.labels), labels)), None)
+        return next((each for each in there if identity.fits(dict(each.labels), labels)), None)
     rules = [rule for rule, _ in _rules(context, deadline) if rule["name"] == name]
     firing = [{**(rule.get("labels") or {}), **each.get("labels", {})} for rule in rules
               for each in rule.get("alerts") or () if each.get("state") == "firing"]  # fmt: skip
@@ -199,21 +191,25 @@ def _of_prometheus(now: float, context: Context, deadline: Deadline) -> list[Fir
     for rule, _ in _rules(context, deadline):
         for each in rule.get("alerts") or ():
             if each.get("state") == "firing":
-                labels = alertmanager.labels_of(each, context)
+                labels = alertmanager.labels_of({"labels": {**_fixed_labels(rule), **each["labels"]}}, context)
                 seconds = now - alertmanager.epoch_seconds(str(each["activeAt"])) - float(rule.get("duration") or 0)
                 found.append(FiringAlert(str(rule["name"]), tuple(sorted(labels.items())), seconds, ""))
     return found
 
 
-def _fits(labels: dict[str, str], match: str, missing: bool = False) -> bool:
-    """Whether labels fit all matchers, regular expressions anchored as Prometheus does; missing: so do absent ones."""
-    from pytest_prodcheck.environments.sections.monitoring import matchers
+def _fixed_labels(rule: Rule) -> dict[str, str]:
+    """The labels that every alert of a rule has, whatever fires; Thanos adds external ones to rules alone."""
+    return {name: value for name, value in (rule.get("labels") or {}).items() if "{{" not in value}
 
-    for label, operator, wanted in matchers(match):
-        if missing and label not in labels:
-            continue
-        value = labels.get(label, "")
-        same = re.fullmatch(wanted, value) is not None if operator.endswith("~") else value == wanted
-        if same == operator.startswith("!"):
-            return False
-    return True
+
+def _counts(alert: FiringAlert, match: str, context: Context, deadline: Deadline) -> bool:
+    """Whether an alert that Prometheus told of fits; external labels, which it tells only others, count too."""
+    labels = dict(alert.labels)
+    if identity.fits(labels, match) or not identity.fits(labels, match, missing=True):
+        return identity.fits(labels, match)
+    return identity.fits({**identity.external_labels(context, deadline), **labels}, match)
+
+
+def _may_fit(rule: Rule, match: str) -> bool:
+    """Whether an alert of a rule may fit, by what is fixed of it."""
+    return identity.fits({**_fixed_labels(rule), "alertname": str(rule["name"])}, match, missing=True)

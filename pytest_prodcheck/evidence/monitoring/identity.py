@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,9 @@ def as_sent(fired: Iterable[Mapping[str, str]], context: Context, deadline: Dead
 
     Raises EvidenceProblem where it does not tell its configuration.
     """
-    config = context.once(("prometheus-config",), lambda: _config(context, deadline), deadline)
+    config = _config_once(context, deadline)
     try:
-        external = {str(name): str(value) for name, value in (_table(config, "global", "external_labels")).items()}
+        external = _external(config)
         alerting = _table(config, "alerting")
         first = alerting.get("alert_relabel_configs") or []
         ways = [each.get("alert_relabel_configs") or [] for each in alerting.get("alertmanagers") or [{}]]
@@ -33,6 +35,28 @@ def as_sent(fired: Iterable[Mapping[str, str]], context: Context, deadline: Dead
         what = f"the alert relabelling of Prometheus cannot be read: {error}"
         raise EvidenceProblem(Problem("protocol", what, HINT)) from None
     return [each for each in sent if each is not None]
+
+
+def external_labels(context: Context, deadline: Deadline) -> Labels:
+    """What our Prometheus adds to the labels of whatever it sends; raises EvidenceProblem where it does not tell."""
+    try:
+        return _external(_config_once(context, deadline))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EvidenceProblem(Problem("protocol", f"the external labels cannot be read: {error}", HINT)) from None
+
+
+def is_ours(labels: Mapping[str, str], context: Context) -> bool:
+    """Whether a series or rule may be of our own Prometheus: none of its labels contradicts `alerts.labels`."""
+    declared = context.environment.alerts
+    return declared is None or declared.labels is None or fits(labels, declared.labels, missing=True)
+
+
+def _external(config: Mapping[str, Any]) -> Labels:
+    return {str(name): str(value) for name, value in _table(config, "global", "external_labels").items()}
+
+
+def _config_once(context: Context, deadline: Deadline) -> dict[str, Any]:
+    return context.once(("prometheus-config",), lambda: _config(context, deadline), deadline)
 
 
 def _config(context: Context, deadline: Deadline) -> dict[str, Any]:
@@ -61,3 +85,22 @@ def _table(item: Mapping[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
         item = item.get(name) or {}
     return dict(item)
+
+
+def quoted(value: str) -> str:
+    """The value of a matcher as PromQL and Alertmanager read it, which knows no escapes of Unicode."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fits(labels: Mapping[str, str], match: str, missing: bool = False) -> bool:
+    """Whether labels fit all matchers, regular expressions anchored as Prometheus does; missing: so do absent ones."""
+    from pytest_prodcheck.environments.sections.monitoring import matchers
+
+    for label, operator, wanted in matchers(match):
+        if missing and label not in labels:
+            continue
+        value = labels.get(label, "")
+        same = re.fullmatch(wanted, value) is not None if operator.endswith("~") else value == wanted
+        if same == operator.startswith("!"):
+            return False
+    return True

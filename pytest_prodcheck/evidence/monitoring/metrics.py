@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import services_of_metric
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import absence, miscounting, prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring import absence, distortion, miscounting, prometheus, recording_rules
 from pytest_prodcheck.evidence.monitoring.selectors import selectors
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
@@ -27,11 +27,14 @@ _UNFIT = re.compile(r"[\"'`\\\x00-\x1f{}]")  # what could end a label's value in
 def _queries(target: str, environment: Environment) -> int:
     """How many queries: value, samples, those of the newest part; counters that began anew, series that are double.
 
-    And whether series are known of which a query makes a number where they are not there.
+    And whether series are known of which a query makes a number where they are not there, whether ranges are long
+    enough, and which buckets a quantile comes from.
     """
     query = environment.metrics[target].query
     raw, hiding = len(miscounting.raw_counters(query)), bool(absence.HIDING.search(query))
-    return (5 + raw + 2 * hiding) * len(services_of_metric(environment, target))
+    short = hiding or environment.metrics[target].empty_numerator is not None
+    buckets = len(selectors(query)) if distortion.QUANTILE.search(query) else 0
+    return (5 + raw + 2 * hiding + short + buckets) * len(services_of_metric(environment, target))
 
 
 def _seconds(target: str, environment: Environment) -> float:
@@ -106,7 +109,14 @@ def _reading(
         if why := absence.unknown(asked, counted, whose, made, growing, window, what, context, deadline):
             hint = "is the name right, and is it scraped? if it exists only after the first error: empty_numerator = 0"
             raise EvidenceProblem(Problem("empty", f"{what}: {why}, so the value {value:g} proves nothing", hint))
-    return MetricReading(service, value, said, samples, recent)
+    if absence.HIDING.search(asked) or declared.empty_numerator is not None:
+        what = f"metric {target}"
+        if short := distortion.too_short(asked, counted, {revision, service} - {""}, window, what, context, deadline):
+            told = f"{what}: {short} has fewer than two samples, so nothing that happens can be seen in it"
+            hint = "use a range of at least four scrape intervals"
+            raise EvidenceProblem(Problem("configuration", told, hint))
+    capped = value is not None and distortion.is_capped(asked, value, f"metric {target}", context, deadline)
+    return MetricReading(service, value, said, samples, recent, capped=capped)
 
 
 def _well_counted(target: str, query: str, samples: str, window: float, context: Context, deadline: Deadline) -> None:

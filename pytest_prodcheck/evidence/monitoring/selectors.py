@@ -25,6 +25,7 @@ class Selector:
     text: str
     name: str  # of the metric, "" where a pattern chooses it
     function: str  # the innermost that it is an argument of, "" for none
+    range: str = ""  # "[5m]"
 
     @property
     def matchers(self) -> tuple[tuple[str, str, str], ...]:
@@ -65,10 +66,10 @@ def selectors(query: str) -> tuple[Selector, ...]:
         elif kind == "name" and text.lower() not in _WORDS:
             matchers = following if next_kind == "braces" else ""
             at += bool(matchers)
-            found.append(Selector(text + matchers, text, functions[-1]))
+            found.append(Selector(text + matchers, text, functions[-1], _range_at(tokens, at)))
         elif kind == "braces" and text.endswith("}"):
             name = _NAMED.search(text)
-            found.append(Selector(text, name[1] if name else "", functions[-1]))
+            found.append(Selector(text, name[1] if name else "", functions[-1], _range_at(tokens, at)))
         elif text == "(":
             functions.append(called or functions[-1])
             called = ""
@@ -87,6 +88,11 @@ def lookback(query: str) -> float:
             offsets.append(_seconds(each[0]))
         before = [before[1], each[0].lower()]
     return max(ranges) + max(offsets)
+
+
+def _range_at(tokens: list[tuple[str, str]], at: int) -> str:
+    kind, text = tokens[at]
+    return text if kind == "range" and ":" not in text else ""
 
 
 def _after_parenthesis(tokens: list[tuple[str, str]], at: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.monitoring import alerts
+from pytest_prodcheck.evidence.monitoring import scraping
 from tests.field.monitoring.clusters import ALERTS, QUIET, USUAL, Clusters
 
 EAST, WEST = "labels = 'cluster=\"east\"'\n", "labels = 'cluster=\"west\"'\n"
@@ -27,7 +27,7 @@ def test_ours_has_arrived(name: str, shared: Clusters) -> None:
 
 def test_a_job_that_is_scraped_more_seldom_than_we_look_back(shared: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
     """prometheus/prometheus#8001, scylladb/scylla-monitoring#767: a range without a sample says nothing."""
-    monkeypatch.setattr(alerts, "LATELY", "1ms")
+    monkeypatch.setattr(scraping, "LATELY", "1ms")
     assert shared.judged("west") == {}
 
 
