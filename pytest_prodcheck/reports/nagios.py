@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, counts
@@ -21,6 +22,8 @@ def run_nagios(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool 
     told = ", ".join(f"{number} {outcome}" for outcome, number in counts(run.results).items() if number)
     environment = _without_pipe(safe(run.environment))
     head = f"PRODCHECK {STATES[state(run, found)]} - {environment}: {told or 'nothing was judged'}"
+    if gone := _expired(found, time.time()):
+        head += f", but the verdict of {_without_pipe(', '.join(gone))} has expired: does no run follow?"
     data = " ".join(filter(None, map(_measured, run.results)))
     lines = [f"{head} | {data}" if data else head]
     for each in needing_attention(run.results)[:_MOST_LINES]:
@@ -30,13 +33,22 @@ def run_nagios(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool 
 
 
 def state(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> int:
-    """A plugin's exit code: 2 where a gate is blocked, 3 where one cannot tell or is none, 1 for warnings, else 0."""
+    """A plugin's exit code: 2 where a gate is blocked, 3 where one cannot tell or is none, 1 for warnings, else 0.
+
+    An open gate whose verdict has expired cannot tell any more: whatever made runs has stopped.
+    """
+    verdicts = list(verdicts)
     codes = [each.number("code") for each in views(verdicts)]
     if 1 in codes:
         return 2
-    if not codes or any(code != 0 for code in codes):
+    if not codes or any(code != 0 for code in codes) or _expired(verdicts, time.time()):
         return 3
     return 1 if any(each.outcome in (Outcome.WARNED, Outcome.FAILED) for each in run.results) else 0
+
+
+def _expired(verdicts: Iterable[AnyVerdict], now: float) -> list[str]:
+    """The gates whose verdicts are not valid any more."""
+    return [each.text("gate") for each in views(verdicts) if not now < (each.number("expires_at") or 0.0)]
 
 
 def _measured(result: Result) -> str:

@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import subprocess
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,14 +100,26 @@ def test_nagios() -> None:
     assert len(text.splitlines()) == 1 + BAD + NUMBERS[Outcome.WARNED]
 
 
+FRESH = replace(OPEN, expires_at=time.time() + 86_400)
+
+
 @pytest.mark.parametrize(
     ("verdicts", "code"),
-    [([OPEN], 1), ([BLOCKED], 2), ([CANNOT_TELL], 3), ([REFUSED], 3), ([], 3), ([OPEN, BLOCKED], 2)],
+    [([FRESH], 1), ([BLOCKED], 2), ([CANNOT_TELL], 3), ([REFUSED], 3), ([], 3), ([FRESH, BLOCKED], 2)],
 )
 def test_states_of_nagios(verdicts: list[Verdict], code: int) -> None:
     assert state(RUN, verdicts) == code
-    assert state(RunRecord("x", "e", results=(PASSED,)), [OPEN]) == 0
-    assert state(RUN, [WAIVED]) == 1
+    assert state(RunRecord("x", "e", results=(PASSED,)), [FRESH]) == 0
+    assert state(RUN, [replace(WAIVED, expires_at=FRESH.expires_at)]) == 1
+
+
+def test_nagios_does_not_believe_a_run_that_nothing_followed() -> None:
+    """The job that starts the runs has stopped: the last one's verdict has expired."""
+    run = RunRecord("x", "e", results=(PASSED,))
+    old = replace(OPEN, expires_at=time.time() - 60)
+    assert (state(run, [old]), state(run, [FRESH, old]), state(run, [old, BLOCKED])) == (3, 3, 2)
+    head = write("nagios", run, [old]).splitlines()[0]
+    assert head.startswith("PRODCHECK UNKNOWN - e: 1 passed, but the verdict of smoke has expired: does no run follow?")
 
 
 def test_prometheus_as_promtool_reads_it() -> None:
