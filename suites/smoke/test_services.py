@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Container
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.judging import health
 from pytest_prodcheck.records import (
+    AddressAnswer,
     Addresses,
     EvidenceProblem,
     Exchange,
@@ -170,8 +172,16 @@ def test_every_address_answers(http_addresses: Addresses) -> None:
             judge("answers", None, one_of=(), of=answer.address, reason=why)
             continue
         up = answer.problem is None and answer.status is not None and answer.status < 500
+        if up and answer.status in _astray(routed):
+            up, why = False, f"{why}, others do not: is it the address of another server?"
         if judge("answers", up, of=answer.address, reason=why):
             judge("time to answer", answer.seconds, at_most=ADDRESS_TIME, unit="s", of=answer.address)
+
+
+def _astray(answers: list[AddressAnswer]) -> Container[int]:
+    """Statuses by which an address shows that the service is not there, where another one answers as it should."""
+    found = any(answer.status is not None and 200 <= answer.status < 400 for answer in answers)
+    return (400, 403, 404, 410, 421) if found else ()
 
 
 @check("smoke.service.redirect", severity="medium", runbook="service-redirect")
@@ -196,3 +206,4 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
     last = http_redirect.hops[-1]
     end = urljoin(last.url, last.header("Location") or "") if last.status in REDIRECTS else last.url
     judge("redirects end at HTTPS", urlsplit(end).scheme, equals="https", reason=f"they end at {end}")
+    judge("the end answers", last.status < 500, reason=f"{last.url} answered {last.status}")

@@ -10,8 +10,8 @@ from pytest_prodcheck.records import Exchange, RedirectChain
 from suites.smoke.test_services import test_plain_http_leads_to_https as judge_redirect
 
 
-def hop(url: str, to: str = "") -> Exchange:
-    return Exchange("GET", url, 301 if to else 200, (("Location", to),) if to else (), None, 0, 0.01)
+def hop(url: str, to: str = "", end: int = 200) -> Exchange:
+    return Exchange("GET", url, 301 if to else end, (("Location", to),) if to else (), None, 0, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ def hop(url: str, to: str = "") -> Exchange:
         ((hop("http://shop/", "https://shop/"), hop("https://shop/", "http://shop/app/"),
           hop("http://shop/app/", "https://shop/app/"), hop("https://shop/app/")), Outcome.WARNED),
         ((hop("http://shop/", "http://shop/app/"), hop("http://shop/app/")), Outcome.FAILED),
+        # evertramos/nginx-proxy-automation#72: the proxy finds nothing behind its TLS
+        ((hop("http://shop/", "https://shop/"), hop("https://shop/", end=502)), Outcome.FAILED),
+        ((hop("http://shop/", "https://shop/"), hop("https://shop/", end=404)), Outcome.PASSED),
     ],
 )  # fmt: skip
 def test_ways_from_plain_http(hops: tuple[Exchange, ...], expected: Outcome) -> None:
