@@ -24,6 +24,7 @@ class MountUse:
     inodes: float | None  # share of 1 in use; None where it is not told, or none are counted
     counted: bool = True  # False: the file system has no fixed number of inodes
     why: str = ""  # why something is not told
+    became_read_only: bool = False  # it was writable, as after an error of its disk; not one that is meant to be so
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,14 @@ def test_memory_has_room(host_use: HostsUse, limit: Limit) -> None:
 
 @check("pre_deploy.resources.disk", severity="high", limit=Limit(warn="85%", fail="95%"), runbook="resources-disk")
 def test_disks_have_room(host_mounts: HostsMounts, limit: Limit) -> None:
-    """Used space of each declared mount point, as `df` shows it."""
+    """Used space of each declared mount point, as `df` shows it; none became read-only."""
     _insist_on_hosts(host_mounts.hosts, host_mounts.expected)
     for each in host_mounts.mounts:
         share = None if each.space is None else 100 * each.space
         judge("disk", share, at_most=limit, unit="%", of=each.name, reason=each.why)
+        if each.became_read_only:
+            told = "it became read-only: look for errors of the disk in the kernel's log"
+            judge("is writable", False, of=each.name, reason=told)
 
 
 @check("pre_deploy.resources.inodes", severity="high", limit=Limit(warn="85%", fail="95%"), runbook="resources-disk")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,8 +60,10 @@ class Machine:
     inodes: float = 0.1
     mounts: tuple[str, ...] = ("/", "/var")
     answers: bool = True
+    read_only: tuple[str, ...] = ("/",)  # as it is meant to be
+    broke: str = ""  # what became read-only after two scrapes
 
-    def text(self, seconds: float) -> str:
+    def text(self, seconds: float, scrape: int) -> str:
         """Its series. Two processors; a twentieth of the disk is for root."""
         lines = ["node_memory_MemTotal_bytes 8e9", f"node_memory_MemAvailable_bytes {8e9 * (1 - self.memory)}"]
         for cpu in (0, 1):
@@ -72,6 +75,7 @@ class Machine:
             numbers = {
                 "size_bytes": 1e9, "free_bytes": 1e9 - 0.95e9 * disk, "avail_bytes": 0.95e9 * (1 - disk),
                 "files": files, "files_free": files * (1 - inodes),
+                "readonly": int(mount in self.read_only or (mount == self.broke and scrape > 2)),
             }  # fmt: skip
             lines += [f'node_filesystem_{name}{{mountpoint="{mount}"}} {value}' for name, value in numbers.items()]
         return "\n".join([*lines, ""])
@@ -82,7 +86,7 @@ MACHINES = {  # instance -> what it tells; "web-1" and "web-2" are the healthy o
     "busy": Machine(cpu=0.97), "busyish": Machine(cpu=0.8), "swapping": Machine(memory=0.97),
     "tight": Machine(memory=0.9), "full": Machine(disk=0.97), "filling": Machine(disk=0.9),
     "littered": Machine(inodes=0.97), "littering": Machine(inodes=0.9), "unmounted": Machine(mounts=("/",)),
-    "silent": Machine(answers=False),
+    "silent": Machine(answers=False), "frozen": Machine(broke="/var"),
 }  # fmt: skip
 
 
@@ -96,6 +100,7 @@ class Numbers:
     anew: set[str] = field(default_factory=set)  # revisions whose process was started again
     down: str = ""  # severity of the alert that the shop is down, "" where it is up
     maintenance: bool = False
+    scrapes: Counter[str] = field(default_factory=Counter)  # of each machine
 
     def heal(self) -> None:
         """All as in the beginning."""
@@ -143,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             good, text = True, self.numbers.text()
         elif self.path.startswith("/node/"):
             machine = MACHINES[self.path.removeprefix("/node/")]
-            good, text = machine.answers, machine.text(time.monotonic() - self.numbers.began)
+            self.numbers.scrapes[self.path] += 1
+            good = machine.answers
+            text = machine.text(time.monotonic() - self.numbers.began, self.numbers.scrapes[self.path])
         content = text.encode()
         self.send_response(200 if good else 503)
         self.send_header("Content-Type", "text/plain; version=0.0.4")

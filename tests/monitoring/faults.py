@@ -188,6 +188,7 @@ FAULTS = (
     Fault("disk-filling", _host("filling"), {DISK: "warned"}),
     Fault("inodes-used-up", _host("littered"), {INODES: "failed"}),
     Fault("inodes-few", _host("littering"), {INODES: "warned"}),
+    Fault("disk-became-read-only", _host("frozen"), {DISK: "failed"}),
     Fault("not-mounted", _host("unmounted"), dict.fromkeys((DISK, INODES), "errored")),
     Fault("host-not-scraped", _host("silent"), dict.fromkeys((CPU, MEMORY, DISK, INODES), "errored")),
     Fault("host-gone", _host("gone"), dict.fromkeys((CPU, MEMORY, DISK, INODES), "errored")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -13,6 +14,7 @@ from pytest_prodcheck.records.hosts import HostUse, MountUse
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+MOUNTS = "/proc/self/mountinfo"
 LOOK = 2.0  # seconds between two looks at the processors
 
 
@@ -56,7 +58,26 @@ def _mount(path: str) -> MountUse:
         return MountUse(path, None, None, why=f"it cannot be read: {error.strerror}")
     used = found.f_blocks - found.f_bfree
     inodes = 1 - found.f_ffree / found.f_files if found.f_files else None
-    return MountUse(path, share(used, found.f_bavail), inodes, found.f_files > 0)
+    space, broken = share(used, found.f_bavail), _became_read_only(path)
+    return MountUse(path, space, inodes, found.f_files > 0, became_read_only=broken)
+
+
+def _became_read_only(path: str) -> bool:
+    """Whether the kernel made a file system read-only that was mounted otherwise (proc_pid_mountinfo(5), Linux)."""
+    try:
+        lines = Path(MOUNTS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    fields = next((each.split(" ") for each in reversed(lines) if each.split(" ")[4:5] == [_escaped(path)]), [])
+    if "-" not in fields or len(fields) < fields.index("-") + 4:
+        return False
+    of_mount, of_file_system = fields[5].split(","), fields[fields.index("-") + 3].split(",")
+    return "emergency_ro" in of_file_system or ("ro" in of_file_system and "rw" in of_mount)
+
+
+def _escaped(path: str) -> str:
+    """A path as mountinfo writes it."""
+    return "".join(f"\\{ord(each):03o}" if each in " \t\n\\" else each for each in path)
 
 
 def share(used: float, free: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.hosts.local import share
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MINUTES = 5.0
 NOT_USED = 'mode=~"idle|iowait"'  # a processor that waits for a disk could do other work
 SERIES = "node_filesystem_(size|free|avail)_bytes|node_filesystem_files(_free)?"
+BEFORE = "14d"  # a file system that was read-only all the time is meant to be
 RECENT = "2m"  # one scrape that failed is no news: the last number of so long holds
 _SILENT = "no scrape of this host succeeded in the last two minutes"
 _NONE = ("Prometheus has no such samples of this host in that period: is it a "
@@ -77,7 +79,15 @@ def mounts(
         key = each.labels.get("instance", ""), each.labels.get("mountpoint", ""), each.labels.get("__name__", "")
         told[key] = each.value
     names = sorted({*up, *(name for name, _, _ in told)})
-    return len(names), tuple(_mount(name, path, up.get(name), told) for name in names for path in wanted)
+    found = {(name, path): _mount(name, path, up.get(name), told) for name in names for path in wanted}
+    series = f"node_filesystem_readonly{{mountpoint=~{json.dumps(paths)},{where}}}"
+    by = "by (instance, mountpoint)"
+    query = f"max {by} (last_over_time({series}[{RECENT}])) > min {by} (min_over_time({series}[{BEFORE}]))"
+    for each in prometheus.prometheus(context, deadline).vector(query, "file systems", deadline):
+        key = each.labels.get("instance", ""), each.labels.get("mountpoint", "")
+        if key in found:
+            found[key] = replace(found[key], became_read_only=True)
+    return len(names), tuple(found.values())
 
 
 def _mount(

@@ -60,7 +60,7 @@ def host_use(target: str, context: Context, deadline: Deadline) -> HostsUse:
 
 @evidence(
     "host-mounts", axis="host", feature="mounts", seconds=_seconds, host=_host,
-    sends=_sends("mounted file systems", 2, ()),
+    sends=_sends("mounted file systems", 3, ()),
 )  # fmt: skip
 def host_mounts(target: str, context: Context, deadline: Deadline) -> HostsMounts:
     """Space and inodes of the declared mount points."""

@@ -32,6 +32,32 @@ def test_this_machine_tells_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not proc.counted  # it has no inodes of its own
 
 
+@pytest.mark.parametrize(
+    ("options", "broken"),
+    [
+        ("rw,relatime - ext4 /dev/loop0 rw,errors=remount-ro", False),
+        ("rw,relatime - ext4 /dev/loop0 rw,errors=remount-ro,emergency_ro", True),
+        ("rw,relatime shared:1 - ext4 /dev/loop0 ro,errors=remount-ro", True),
+        ("ro,relatime - ext4 /dev/loop0 ro", False),
+        ("ro,relatime shared:1 master:2 - ext4 /dev/loop0 rw", False),
+        ("rw", False),
+    ],
+    ids=["writable", "Linux 6.18", "before it", "meant so", "bound so", "nonsense"],
+)
+def test_a_file_system_that_the_kernel_made_read_only(
+    options: str, broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """monitoring-plugins#1785, netdata#12628: half of it is free, and nothing can be written.
+
+    The lines are those of an ext4 on a loop device before and after an error (/sys/fs/ext4/loop0/trigger_fs_error),
+    which takes the rights of root; that of older kernels is proc_pid_mountinfo(5)'s.
+    """
+    (tmp_path / "mountinfo").write_text(f"1 1 0:1 / / rw - tmpfs tmpfs rw\n42 27 7:0 / /data\\040one {options}\n")
+    monkeypatch.setattr(local, "MOUNTS", str(tmp_path / "mountinfo"))
+    assert local._became_read_only("/data one") is broken
+    assert not local._became_read_only("/")
+
+
 def test_a_folder_that_nothing_is_mounted_on_tells_of_another_disk(tmp_path: Path) -> None:
     found = local.mounts((str(tmp_path), "/nowhere"))
     assert [(each.space, each.inodes, each.why) for each in found] == [(None, None, "nothing is mounted there")] * 2
