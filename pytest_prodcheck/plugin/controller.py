@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_prodcheck import catalogue
 from pytest_prodcheck.evidence.gathering.known_secrets import places_of_secrets
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
@@ -28,7 +29,7 @@ from pytest_prodcheck.plugin.gathering import Gathering
 from pytest_prodcheck.plugin.item_hooks import CheckHooks
 from pytest_prodcheck.plugin.load_baselines import accept_loads
 from pytest_prodcheck.plugin.logs import redact_logs, redact_records, redact_stderr
-from pytest_prodcheck.plugin.markers import registered, unknown_in
+from pytest_prodcheck.plugin.markers import registered, uncollected_by, unknown_in
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
 from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
@@ -121,6 +122,9 @@ class RunController:
         if self._reporter is not None:
             one_line_a_suite(self._reporter)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
+        if any(catalogue.suites_folder() in (each := Path(name), *each.parents) for name in self.opened.scope.folders):
+            settings = (session.config.getini(name) for name in ("python_files", "python_functions"))
+            problem = problem or uncollected_by(*settings)
         if problem:
             raise pytest.UsageError(f"prodcheck: {problem}")
 

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fnmatch import fnmatch
 from itertools import product
 
 from pytest_prodcheck.judging.checks import SUITES
@@ -70,6 +71,20 @@ def unknown_in(expression: str, known: Iterable[str]) -> str:
             close = get_close_matches(name, sorted(markers), 1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; the suites are {', '.join(SUITES)}"
             return f"-m {expression!r}: there is no marker {name!r}{hint}"
+    return ""
+
+
+def uncollected_by(files: Iterable[str], functions: Iterable[str]) -> str:
+    """Why pytest's settings `python_files` and `python_functions` leave the bundled checks out, "" where they do not.
+
+    Those are functions `test_…` in files `test_….py`; pytest takes a function by its beginning, too.
+    """
+    for name, patterns, wanted in (("python_files", files, "test_x.py"), ("python_functions", functions, "test_x")):
+        begins = name == "python_functions"
+        patterns = list(patterns)
+        if not any(fnmatch(wanted, each) or (begins and wanted.startswith(each)) for each in patterns):
+            more = "test_*.py" if not begins else "test_*"
+            return f"the setting {name} ({' '.join(patterns)}) leaves the bundled checks out: add {more}"
     return ""
 
 

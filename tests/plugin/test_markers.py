@@ -50,6 +50,22 @@ def test_suites_that_an_expression_selects(expression: str, suites: str) -> None
     assert " ".join(suites_selected_by(expression)) == suites
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("python_files = check_*.py", "the setting python_files (check_*.py) leaves the bundled checks out"),
+        ("python_functions = check_ *_spec", "the setting python_functions (check_ *_spec) leaves"),
+        ("python_files = tests.py test_*.py *_tests.py\npython_functions = test", ""),
+    ],
+)
+def test_settings_that_leave_the_bundled_checks_out(tmp_path: Path, settings: str, told: str) -> None:
+    """All of them were missing then, and nothing said why."""
+    project = Project.make(tmp_path)
+    project.write("pytest.ini", f"[pytest]\n{settings}\n")
+    done = project.pytest()
+    assert (done.returncode, told in done.stderr) == (4 if told else 0, True), done.stdout + done.stderr
+
+
 CONFTEST = """\
 import pytest
 

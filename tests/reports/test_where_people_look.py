@@ -87,6 +87,12 @@ def test_tap_as_prove_reads_it(tmp_path: Path) -> None:
     assert subprocess.run([prove, "--exec", "cat", file], capture_output=True, check=False).returncode == 0
 
 
+def test_tap_of_a_gate_that_is_closed_for_what_is_missing() -> None:
+    good = RunRecord("x", "e", results=(PASSED,))
+    assert write("tap", good, [CANNOT_TELL]).splitlines()[-1] == "Bail out! gate smoke: cannot-tell"
+    assert "Bail out!" not in write("tap", good, [OPEN])
+
+
 DATUM = re.compile(r"'[^'=|]+'=-?[\d.e+-]+(s|%|B)?(;[\d.e+-]*:?(;[\d.e+-]*:?)?)?")
 
 
