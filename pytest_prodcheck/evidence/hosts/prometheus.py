@@ -84,9 +84,9 @@ def mounts(
     by = "by (instance, mountpoint)"
     query = f"max {by} (last_over_time({series}[{RECENT}])) > min {by} (min_over_time({series}[{BEFORE}]))"
     for each in prometheus.prometheus(context, deadline).vector(query, "file systems", deadline):
-        key = each.labels.get("instance", ""), each.labels.get("mountpoint", "")
-        if key in found:
-            found[key] = replace(found[key], became_read_only=True)
+        place = each.labels.get("instance", ""), each.labels.get("mountpoint", "")
+        if place in found:
+            found[place] = replace(found[place], became_read_only=True)
     return len(names), tuple(found.values())
 
 
