@@ -14,6 +14,8 @@ BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "cr
 # the last one is of "not ready" and "NOT_SERVING", which are texts
 DEGRADED = ("warn", "warning", "degraded", "yellow")
 TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
+_CODES = ("code", "statuscode", "status_code")
+_FLAGS = ("healthy", "ok", "up", "alive", "ready", "success")
 _MAINTENANCE = ("maintenance", "maintenancemode", "maintenance_mode", "inmaintenance")
 # of a member that is not named so, such as {"database": "down"}: words that are hardly a setting's
 _PLAIN_BAD = ("fail", "failed", "failing", "unhealthy", "down", "unavailable", "dead", "ko", "nok", "crashed")
@@ -51,12 +53,12 @@ def of_document(document: Any, standard: bool) -> tuple[Said, tuple[Said, ...]]:
     parts = list(_parts(document))
     if isinstance(document, list):
         return (_worst(parts), ()) if parts else (Said(str(document)[:100].lower()), ())
-    named = {str(key).lower(): value for key, value in document.items()}  # "Status", as .NET may write it
+    named = {_key(key): value for key, value in document.items()}
     if any(named.get(key) is True for key in _MAINTENANCE):
         return Said("maintenance"), ()
-    told = [str(named[key]).strip().lower() for key in TELLING if isinstance(named.get(key), (str, bool))]
+    told = [word for key in (*TELLING, *_CODES) if (word := _word(key, named.get(key))) is not None]
     if told:
-        wrong = [each for each in told if each in BAD]  # {"ok": false, "status": "running"}
+        wrong = [each for each in told if each in BAD or each.isdigit()]  # {"ok": false, "status": "running"}
         return Said((wrong or told)[0]), tuple(each for each in _bad(parts) if each.part)
     if named.get("error") or named.get("errors"):
         return Said("error"), ()
@@ -89,8 +91,24 @@ def _parts(document: Any) -> Iterator[Said]:
             if isinstance(inner, (dict, list)):
                 if len(path) < _DEEPEST:
                     waiting.append((inner, (*path, _name_of(inner) if isinstance(value, list) else str(key))))
-            elif path and str(key).lower() in TELLING and isinstance(inner, (str, bool)):
+            elif path and _key(key) in TELLING and isinstance(inner, (str, bool)):
                 yield Said(str(inner).strip().lower()[:100], ".".join(path)[:100])
+
+
+def _key(name: Any) -> str:
+    """The name of a member: "Status", as .NET may write it, "ok?", as Ruby does."""
+    return str(name).lower().rstrip("?")
+
+
+def _word(key: str, value: Any) -> str | None:
+    """What a member of the whole says; a number only where it is an error's of HTTP, or no instead of yes."""
+    if isinstance(value, (str, bool)):
+        return None if key in _CODES else str(value).strip().lower()
+    if not isinstance(value, int):
+        return None
+    if key in _FLAGS:
+        return None if value else "false"
+    return str(value) if 400 <= value < 600 else None
 
 
 def _name_of(part: Any) -> str:
