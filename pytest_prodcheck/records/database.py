@@ -126,6 +126,8 @@ class Schema:
     numbers_compared: int = 0  # columns whose rows were compared with their sequence
     numbers_drawn: int = 0  # of these, those whose sequence has given a number
     numbers_unread: int = 0  # columns that may not be read, or could not be just now
+    policies_total: int = 0  # tables with row policies
+    unfiltered: tuple[SchemaObject, ...] = ()  # of these, those whose row security is off
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,12 @@ def test_triggers_fire(postgres_schema: Schema, declared: dict[str, Any]) -> Non
     _judge("fires", postgres_schema.disabled, postgres_schema.triggers_total, declared, "triggers")
 
 
+@check("data_integrity.schema.policies", severity="high", runbook="schema-policies")
+def test_row_policies_filter(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """Every table with row policies has row level security on: otherwise each role sees all of its rows."""
+    _judge("row security is on", postgres_schema.unfiltered, postgres_schema.policies_total, declared, "policies")
+
+
 @check("data_integrity.schema.unlogged", severity="high", runbook="schema-unlogged")
 def test_tables_survive_a_crash(postgres_schema: Schema, declared: dict[str, Any]) -> None:
     """No table is unlogged: an unlogged table is empty after a crash, and on every standby."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pytest_prodcheck.demo.faults.fault import Fault
 
 _STATE, _APPLIED, _SAFETY = (f"data_integrity.migrations.{name}" for name in ("state", "applied", "safety"))
-_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _PARTITIONS, _USABLE = (
+_CONSTRAINTS, _TRIGGERS, _POLICIES, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _PARTITIONS, _USABLE = (
     f"data_integrity.schema.{name}"
-    for name in ("constraints", "triggers", "unlogged", "indexes", "sequences", "collations", "partitions", "usable")
+    for name in ("constraints", "triggers", "policies", "unlogged", "indexes", "sequences", "collations", "partitions",
+                 "usable")
 )
 _SUBSCRIPTIONS = "data_integrity.replication.subscriptions"
 _ORPHANS, _FRESHNESS = "data_integrity.rows.orphans", "data_integrity.rows.freshness"
@@ -19,9 +20,9 @@ _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _
 _REPLICATION = "data_integrity.redis.replication"
 # of what cannot be reached nothing is known
 POSTGRES = (
-    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _PARTITIONS,
-    _USABLE, _SUBSCRIPTIONS, _ORPHANS, _FRESHNESS, _UNPAID, _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE,
-    _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
+    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _POLICIES, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS,
+    _PARTITIONS, _USABLE, _SUBSCRIPTIONS, _ORPHANS, _FRESHNESS, _UNPAID, _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF,
+    _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
     *(f"data_integrity.backups.{name}" for name in ("manifest", "wal", "restore")),
     *(f"data_integrity.replication.{name}" for name in ("topology", "delay", "bytes", "content", "slots")),
     *(f"pre_deploy.backups.{name}" for name in ("age", "wal-backlog", "size", "verified")),
@@ -57,6 +58,7 @@ FAULTS: tuple[Fault, ...] = (
           part=_TRIGGERED),
     Fault("collation-changed", "a collation in use has another version than when it was created", (_COLLATIONS,)),
     Fault("triggers-off-for-a-role", "no trigger fires for the role of the shop", (_TRIGGERS,)),
+    Fault("policies-off", "a table has row policies, but row level security is off", (_POLICIES,)),
     Fault("table-unlogged", "a table is unlogged", (_UNLOGGED,)),
     Fault("index-invalid", "CREATE INDEX CONCURRENTLY failed and left an invalid index", (_INDEXES,)),
     Fault("sequence-80", "80 % of a sequence's numbers are used", (_SEQUENCES,), outcome="warned", part=_NUMBERS),
@@ -64,6 +66,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("sequence-set-to-its-end", "a sequence was set to its last number, which is not used yet", (_SEQUENCES,),
           part=_NUMBERS),
     Fault("sequence-column-too-narrow", "a bigint sequence fills an integer column", (_SEQUENCES,)),
+    Fault("sequence-behind", "rows of a table were copied without the value of its sequence", (_SEQUENCES,)),
     Fault("sequence-closed", "a sequence cannot be read", (_SEQUENCES,), part=_NUMBERS),
     Fault("partitions-ended", "the last partition of a table ended yesterday", (_PARTITIONS,)),
     Fault("view-not-filled", "a materialized view was never filled", (_USABLE,)),

@@ -235,6 +235,9 @@ ACTS: dict[str, Pair] = {
     "triggers-off-for-a-role": _sql(
         "alter role shop set session_replication_role = 'replica'", "alter role shop reset session_replication_role"
     ),
+    "policies-off": _sql(
+        ("create table tenants (id bigint)", "create policy own on tenants using (id = 1)"), "drop table tenants"
+    ),
     "table-unlogged": _sql("create unlogged table reservations (id bigint)", "drop table reservations"),
     "index-invalid": (storage_damage.failed_index, lambda system: execute_all(system, "drop index notes_twice")),
     "sequence-80": _sql(
@@ -250,6 +253,11 @@ ACTS: dict[str, Pair] = {
         ("create sequence ticket_numbers", "create table tickets (id integer default nextval('ticket_numbers'))",
          "grant select on ticket_numbers to prodcheck", "select setval('ticket_numbers', 2040109465)"),
         ("drop table tickets", "drop sequence ticket_numbers"),
+    ),
+    "sequence-behind": _sql(
+        ("create table copied (id serial primary key)", "grant select on copied, copied_id_seq to prodcheck",
+         "select nextval('copied_id_seq')", "insert into copied select generate_series(1, 20)"),
+        "drop table copied",
     ),
     "sequence-closed": _sql(
         "revoke select on invoice_numbers from prodcheck", "grant select on invoice_numbers to prodcheck"

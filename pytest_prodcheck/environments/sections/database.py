@@ -211,6 +211,7 @@ class Tolerated(Section):
 
     constraints: tuple[str, ...] = ()  # constraints that need not be validated, "schema.table.constraint"
     triggers: tuple[str, ...] = ()  # triggers that are disabled on purpose, "schema.table.trigger"
+    policies: tuple[str, ...] = ()  # tables whose row policies need not be in force, "schema.table"
     unlogged: tuple[str, ...] = ()  # unlogged tables that may be empty after a crash, "schema.table"
     indexes: tuple[str, ...] = ()  # indexes that may be invalid, "schema.index"
     partitions: tuple[str, ...] = ()  # tables that may lack a partition for rows of now, "schema.table"

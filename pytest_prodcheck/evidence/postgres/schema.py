@@ -88,6 +88,14 @@ where c.relkind in ('r', 'm', 'S') and c.relpersistence <> 't' and {OURS}
     where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
     and d.deptype in ('a', 'i') and t.relpersistence = 'u'))"""
 
+# ALTER TABLE … DISABLE ROW LEVEL SECURITY leaves the policies as they are
+_POLICIES = f"""\
+select json_build_object('total', count(*), 'found', coalesce(json_agg(json_build_array(
+  concat_ws('.', n.nspname, c.relname), 'its row policies filter nothing, because row security is off') order by 1)
+  filter (where not c.relrowsecurity), '[]'))
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where exists (select from pg_policy p where p.polrelid = c.oid) and {OURS}"""
+
 # all indexes of a table that one is being built on count as being built: REINDEX CONCURRENTLY makes several in turn
 _INDEXES = f"""\
 select json_build_object('total', count(*), 'building', count(*) filter (where bad and built),
@@ -118,10 +126,11 @@ where (to_jsonb(i)->>'inhdetachpending')::bool and {OURS} and not exists (
 def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema:
     """The catalogue of the database on the primary; where tables may be read, whether their next numbers are free."""
     with on_primary(target, context, deadline) as session:
-        constraints, triggers, tables, detached = (
+        constraints, triggers, tables, detached, policies = (
             session.facts(sql, what=what)
             for sql, what in (
                 (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"), (_DETACHED, "partitions"),
+                (_POLICIES, "row policies"),
             )
         )  # fmt: skip
         indexes, numbers = _indexes(session), sequences(session)
@@ -149,6 +158,8 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
         numbers_compared=taken.compared,
         numbers_drawn=taken.drawn,
         numbers_unread=taken.unread,
+        policies_total=policies["total"],
+        unfiltered=_objects(policies),
     )
 
 

@@ -13,6 +13,7 @@ from pytest_prodcheck.demo.runtime.waiting import until
 from suites.data_integrity.test_replication import test_changes_of_others_come_in as subscriptions
 from suites.data_integrity.test_schema import test_numbers_are_left as numbers
 from suites.data_integrity.test_schema import test_objects_take_their_statements as usable
+from suites.data_integrity.test_schema import test_row_policies_filter as policies
 from suites.data_integrity.test_schema import test_rows_of_now_have_a_partition as partitions
 from suites.data_integrity.test_storage import test_autovacuum_keeps_up as dead_rows
 from tests.evidence.contexts import gather
@@ -282,6 +283,20 @@ def test_autovacuum_that_never_comes(shop: Server, setting: str, outcome: str) -
         shop.node.configure(**{setting: None})
     assert said[0] == outcome
     assert said_of(dead_rows, "postgres-activity", shop)[0] == "passed"
+
+
+def test_policies_that_filter_nothing(shop: Server) -> None:
+    """splinter#10, manifund#197, pgmold#116: policies are there, and row level security is off: all rows are seen."""
+    shop.run("create table app.tenants (id int)", "create policy own on app.tenants using (id = 1)")
+    try:
+        off = told(policies, "postgres-schema", shop)
+        assert told(policies, "postgres-schema", shop, policies=["app.tenants"])[0] == "passed"
+        shop.run("alter table app.tenants enable row level security")
+        on = told(policies, "postgres-schema", shop)
+    finally:
+        shop.run("drop table app.tenants")
+    assert off[0] == "failed"
+    assert on == ("passed", "")
 
 
 def test_dead_rows_of_toast(shop: Server) -> None:
