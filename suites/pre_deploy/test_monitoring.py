@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 LATE = 5  # intervals, and two minutes at least: rules that were not looked at for so long stand still
 PATIENCE = 120.0
-ALL, SOME = 0.99, 0.01  # of the notifications: both numbers are extrapolated
+FAILED_SHARE = Limit(warn="1%", fail="99%")  # 99 are all: both numbers are extrapolated
 AT_REST = ("silenced", "inhibited")  # a time interval that mutes an alert is no word of anybody about it
 
 
 @check("pre_deploy.monitoring.alerts", severity="high", runbook="alerts",
-       fixed={"time since the last evaluation of a rule, as a multiple of its interval": Limit(fail=LATE)})  # fmt: skip
+       fixed={"time since the last evaluation of a rule, as a multiple of its interval": Limit(fail=LATE),
+              "share of an integration's notifications of the last hour that failed": FAILED_SHARE})  # fmt: skip
 def test_alerts_would_come(alert_rules: AlertRules) -> None:
     """The required rules are loaded and healthy, their targets are up, and alerts reach Alertmanager."""
     there = {each.name for each in alert_rules.rules}
@@ -59,11 +60,9 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
 
 
 def _judge_notifications(sent: Notifications) -> None:
-    told = f"{sent.failed:.0f} of {sent.sent:.0f} notifications of the last hour failed"
-    if sent.failed >= ALL * sent.sent:
-        judge("notifications arrive", False, of=sent.integration, warn_only=not sent.ours, reason=told)
-    elif sent.failed >= SOME * sent.sent:
-        judge("nearly all notifications arrive", False, of=sent.integration, warn_only=True, reason=told)
+    share = min(100.0, 100 * sent.failed / sent.sent)
+    judge("notifications that failed", share, at_most=FAILED_SHARE, unit="%", of=sent.integration,
+          warn_only=not sent.ours, reason=f"about {sent.failed:.0f} of {sent.sent:.0f} in the last hour")  # fmt: skip
 
 
 def _judge_looks(rule: AlertingRule | RecordingRule) -> None:

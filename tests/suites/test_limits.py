@@ -43,7 +43,7 @@ def compared() -> Iterator[tuple[str, str]]:
 FIXED = {
     "TELLING_SHARE", "ADDRESS_TIME", "NOT_EVICTABLE", "ENDLESS", "SOON", "FREEZE_AGE", "ENTROPY",
     "EC if each.key == 'EC' else RSA",
-    "most",  # KEPT or SEGMENTS files of the server's segment size
+    "FAILED_SHARE", "most",  # KEPT or SEGMENTS files of the server's segment size
     "late",  # LATE intervals of the rule
     "Limit(warn=every * LATE, fail=every * MISSED)", "100 * ACHIEVED", "100 * BUSIEST", "100 * STARVED", "LATE",
 }  # fmt: skip

@@ -59,6 +59,7 @@ route:
   receiver: chat
   group_wait: 10ms
   group_interval: 1s
+  repeat_interval: 1s
   routes:
   - {{receiver: team-shop, matchers: [alertname="Watchdog"]}}
   - {{receiver: nobody, matchers: [alertname="Other"]}}
@@ -256,8 +257,8 @@ def test_a_pushed_job_that_nobody_pushes(site: Site) -> None:
 @pytest.mark.parametrize(
     ("receiver", "outcome", "words"),
     [
-        ("team-shop", "failed", "notifications arrive of webhook"),
-        ("chat", "warned", "notifications arrive of webhook"),
+        ("team-shop", "failed", "notifications that failed of webhook"),
+        ("chat", "warned", "notifications that failed of webhook"),
         ("nobody", "failed", "it has no integration in Alertmanager"),
     ],
 )
