@@ -16,8 +16,12 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import resources
 from pytest_prodcheck.evidence.load.resource_sampling import sampling
+from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.records import EvidenceProblem
+from suites.performance import test_resources
 from tests.busy import skip_if_too_busy
 from tests.evidence.http.servers import ok, web
+from tests.judging.test_load_validity import load_run
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
 from tests.monitoring.shop import SELECT
@@ -59,7 +63,10 @@ LOAD = """
 hosts      = ["127.0.0.1"]
 locustfile = "prodcheck.toml"
 duration   = "10s"
-resources  = { host = false, hosts = ["web"] }
+resources  = { host = false, hosts = ["web", "db"] }
+[environments.live.hosts.db]
+source = "prometheus"
+match  = 'instance="db-1"'
 """
 
 
@@ -77,7 +84,9 @@ def test_hosts_are_seen_as_they_were_during_a_load(bench: Bench, monkeypatch: py
     monkeypatch.setattr(resources, "shared_run", lambda *_: run)
     found = resources.load_resources.gather("browse", context, Deadline(10))
     context.close()
-    assert found.hosts_expected == 2
+    assert found.hosts_expected == 4, "three web servers where two are expected, and no database where one is"
+    with pytest.raises(EvidenceProblem, match="3 hosts, 4 are expected"):
+        test_resources.test_processors_have_room(found, load_run(), Limit(fail="90%"))
     busy, silent, tight = found.hosts
     assert (busy.name, silent.name, tight.name) == ("busy", "silent", "tight")
     assert (busy.cpu, busy.memory) == pytest.approx((0.97, 0.5), abs=0.01)

@@ -26,6 +26,7 @@ class AddressRenewal:
     def __init__(self, plan: Mapping[str, Any], context: Context, deadline: Deadline) -> None:
         self.context, self.deadline = context, deadline
         self.known = {name: each["addresses"] for name, each in plan["clients"].items()}
+        self.told: set[str] = set()
         self.due = time.monotonic() + EVERY
 
     def look(self, folder: Path) -> None:
@@ -40,7 +41,10 @@ class AddressRenewal:
                 continue
             if found and sorted(found) != sorted(before):
                 self.known[name], changed = found, True
-                self.deadline.note(f"{name} got other addresses during the load: {', '.join(ip for ip, _ in found)}")
+                if name not in self.told:  # some names have others each time
+                    self.told.add(name)
+                    addresses = ", ".join(ip for ip, _ in found)
+                    self.deadline.note(f"{name} got other addresses during the load, first: {addresses}")
         if changed:
             write_renewal(folder, ADDRESSES, self.known)
         self.due = time.monotonic() + EVERY
