@@ -20,6 +20,11 @@ SKIPPED: list[str] = []
 if "XDG_STATE_HOME" not in os.environ:
     STATE = tempfile.TemporaryDirectory(prefix="prodcheck-tests-state-", ignore_cleanup_errors=True)
     os.environ["XDG_STATE_HOME"] = STATE.name
+# made once for all workers: tests/evidence/postgres/template.py
+if "PRODCHECK_TESTS_TEMPLATES" not in os.environ:
+    TEMPLATES = tempfile.TemporaryDirectory(prefix="prodcheck-tests-templates-", ignore_cleanup_errors=True)
+    Path(TEMPLATES.name).chmod(0o711)  # initdb is another user where we are root
+    os.environ["PRODCHECK_TESTS_TEMPLATES"] = TEMPLATES.name
 # the files of tests that measure, and words of which the ids of such tests hold one
 MEASURING = {
     "tests/evidence/load/test_load.py": ("",), "tests/evidence/load/test_regression.py": ("",),

