@@ -6,7 +6,7 @@ Every check runs, so that a person sees all that is wrong; the gravest code wins
 from __future__ import annotations
 
 from pytest_prodcheck import __version__
-from pytest_prodcheck.gates import bound_files, revisions, seal
+from pytest_prodcheck.gates import bound_files, paths, revisions, seal
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Document, Reasons, VerdictQuery, age, number_of
 
 SCHEMA = "prodcheck-verdict/1"
@@ -136,6 +136,14 @@ def _ages(document: Document, ask: VerdictQuery, now: float) -> Reasons:
     return reasons
 
 
+def _names_gate(need: object) -> bool:
+    return isinstance(need, dict) and paths.is_name(need.get("environment")) and paths.is_name(need.get("gate"))
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def _well_formed(document: Document) -> bool:
     """Whether everything that is read here has its type."""
     code, files = document.get("code"), document.get("configuration")
@@ -145,6 +153,7 @@ def _well_formed(document: Document) -> bool:
         and (document.get("status") == STATUS[code])
         and all(isinstance(document.get(name), str) for name in _TEXTS)
         and all(isinstance(document.get(name), list) for name in _LISTS)
+        and all(map(_names_gate, _list(document["needs"])))
         and isinstance(document.get("protected"), bool)
         and isinstance(document.get("observation", 0), dict | None)
         and isinstance(document.get("skips"), dict)

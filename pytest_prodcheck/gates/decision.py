@@ -9,7 +9,8 @@ from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Document, Reasons, VerdictQuery, age, number_of, read
 from pytest_prodcheck.trusted_files import refuse_foreign
 
-OVERRIDABLE = (1, 3, 4)
+BLOCKED = 1
+OVERRIDABLE = (BLOCKED, 3, 4)
 
 
 class Decision:
@@ -39,16 +40,34 @@ def decide(ask: VerdictQuery, now: float, start: str) -> Decision:
         code = CANNOT_TELL if resource_exhaustion.shortage_of(error) else admission.USAGE
         return Decision(code, [(code, str(error) or "out of memory")])
     code = admission.worst([each for each, _ in reasons])
+    trusted = None if document is None or admission.why_untrusted(document, key) else document
     if document is not None:
         admitted, more = admission.admit(document, key, ask, now, root, since_boot())
+        reasons = [*reasons, *more, *(_blocked_needs(trusted, ask, state, key, now, root) if trusted else ())]
         code = admission.worst([admitted, *(each for each, _ in reasons)])
-        reasons = [*reasons, *more]
-    trusted = document is not None and not admission.why_untrusted(document, key)
-    decision = Decision(code, reasons, document if trusted else None)
+    decision = Decision(code, reasons, trusted)
     _tell_max_age(decision, ask)
     if code in OVERRIDABLE:
         _override(decision, state, key, ask, now, root)
     return decision
+
+
+def _blocked_needs(
+    document: Document, ask: VerdictQuery, state: str, key: bytes | None, now: float, root: str | None
+) -> Reasons:
+    """The needed gates that were blocked for the same revision since this verdict was made."""
+    needs = document["needs"]
+    assert isinstance(needs, list)
+    found: Reasons = []
+    for each in needs:
+        environment, gate = str(each["environment"]), str(each["gate"])
+        its = VerdictQuery(gate, environment, unit=ask.unit, revision=ask.revision)
+        needed, doubts = read(its, state, key)
+        if needed is None or doubts or admission.why_untrusted(needed, key) or needed["code"] != BLOCKED:
+            continue  # one that is judged again at this moment says nothing new
+        if not admission.common_reasons(needed, its, now, root):
+            found.append((BLOCKED, f"needs {environment}:{gate}: it has been blocked since the verdict was made"))
+    return found
 
 
 def _override(

@@ -225,6 +225,22 @@ def test_a_waiver_of_everything(project: Project) -> None:
     assert project.pytest("--revision", "r1", env="live").returncode == 0
 
 
+def test_a_needed_gate_that_is_blocked_after_the_run(project: Project) -> None:
+    """Row 185: the verdict of the gate that needs it is still young."""
+    project.write("prodcheck.toml", TOML + NEEDS)
+    project.edit("return Fact(float(str(settings[\"value\"])))", "return Fact(float(open('measured').read()))", FACTS)
+    project.write("measured", "1")
+    for gate, env in (("smoke", "dev"), ("before", "prod")):
+        assert project.prodcheck("run", gate, "--env", env).returncode == 0
+    project.write("measured", "11")
+    assert project.prodcheck("run", "smoke", "--env", "dev").returncode == 1
+    done = project.prodcheck("gate", "before", "--env", "prod")
+    assert (done.returncode, "needs dev:smoke: it has been blocked since" in done.stdout) == (1, True), done.stdout
+    project.write("measured", "1")
+    assert project.prodcheck("run", "smoke", "--env", "dev").returncode == 0
+    assert project.gate(env="prod", name="before") == 0
+
+
 def test_a_cycle_of_needs(project: Project) -> None:
     """Row 115."""
     gate = '[gates.{}]\nselect = ["t.smoke.*"]\nneeds = [{{ gate = "dev:{}" }}]\n'
