@@ -42,6 +42,7 @@ class AlertingRule:
     age: float  # seconds since it was looked at last, by Prometheus's clock
     interval: float  # seconds between two looks
     lacks: str = ""  # which series that it rests on is not there, so that it cannot fire; "" for none
+    silenced: str = ""  # the silence that all of its alerts meet: "until 2027-01-15T08:00:00Z: works"; "" for none
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ class AlertRules:
     recorded: tuple[RecordingRule, ...] = ()  # the rules that the required ones rest on
     uses: tuple[ReceiverUse, ...] = ()  # how Alertmanager uses its receivers; () where it does not tell
     notifications: tuple[Notifications, ...] = ()  # () where they are not counted
+    unreached: str = ""  # "1 of 3": Prometheus does not send to all peers of the cluster; "" otherwise
+    refused: bool = False  # Prometheus refused its last configuration
 
 
 @dataclass(frozen=True)

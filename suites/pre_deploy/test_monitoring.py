@@ -29,6 +29,11 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         if each.lacks:
             told = f"{each.lacks}: it cannot fire"
             judge("its series exist", False, of=each.name, warn_only=True, reason=told)
+        if each.silenced and each.name != alert_rules.deadman:
+            judge("it is not silenced", False, of=each.name, warn_only=True, reason=f"all of it, {each.silenced}")
+    if alert_rules.refused:
+        judge("configuration is loaded", False, warn_only=True,
+              reason="Prometheus refused the last one, and runs with the one before")  # fmt: skip
     for series in alert_rules.recorded:
         if series.health != "elsewhere":
             _judge_looks(series)
@@ -46,6 +51,9 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         judge("targets that are down", job.down, equals=0, of=f"job {job.name}", warn_only=True)
     if alert_rules.alertmanagers is not None:
         judge("Alertmanagers that Prometheus sends to", alert_rules.alertmanagers, at_least=1)
+    if alert_rules.unreached:
+        judge("alerts reach all peers", False, warn_only=True,
+              reason=f"Prometheus sends to {alert_rules.unreached} Alertmanagers of the cluster")  # fmt: skip
     for receiver in alert_rules.wanted:
         judge("receiver exists", receiver in alert_rules.receivers, of=receiver,
               reason=f"Alertmanager has {', '.join(alert_rules.receivers) or 'none'}")  # fmt: skip

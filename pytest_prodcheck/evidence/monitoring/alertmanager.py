@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.messages import Request
+from pytest_prodcheck.evidence.monitoring.identity import fits, quoted
 from pytest_prodcheck.evidence.monitoring.prometheus import LARGEST, as_service
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -40,7 +40,7 @@ def grouped(
     declared: Alertmanager, name: str, now: float, context: Context, deadline: Deadline
 ) -> tuple[FiringAlert, ...]:
     """The alerts of one name as they are grouped for receivers, which tells also what time intervals hold back."""
-    query = urlencode({"filter": f"alertname={json.dumps(name)}"})
+    query = urlencode({"filter": f"alertname={quoted(name)}"})
     groups = _list(declared, f"/api/v2/alerts/groups?{query}", context, deadline)
     try:
         found = [_alert(each, now, context) for group in groups for each in group["alerts"]]
@@ -58,16 +58,62 @@ def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> t
         raise EvidenceProblem(_unexpected_answer(declared, "receivers", error)) from None
 
 
+def firing_of_one_peer(
+    declared: Alertmanager, match: str, deadman: FiringAlert, now: float, context: Context, deadline: Deadline
+) -> tuple[tuple[FiringAlert, ...], bool]:
+    """The alerts that fit, and whether the dead man's is with them, of a single answer.
+
+    Peers of a cluster do not tell each other alerts, and behind one address each request may reach another peer.
+    """
+    found = _list(declared, "/api/v2/alerts", context, deadline)
+    try:
+        alerts = [_alert(each, now, context) for each in found]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EvidenceProblem(_unexpected_answer(declared, "alerts", error)) from None
+    fitting = [each for each in alerts if fits(dict(each.labels), match)]
+    fitting.sort(key=lambda each: bool(each.suppressed))
+    return tuple(fitting[:MOST]), any(each.labels == deadman.labels for each in alerts)
+
+
+def silences(declared: Alertmanager, context: Context, deadline: Deadline) -> list[dict[str, Any]]:
+    """Those that are active; [] where it does not tell."""
+    try:
+        found = _list(declared, "/api/v2/silences", context, deadline)
+        return [each for each in found if each["status"]["state"] == "active"]
+    except (EvidenceProblem, KeyError, TypeError, AttributeError):
+        return []
+
+
+def status(declared: Alertmanager, context: Context, deadline: Deadline) -> dict[str, Any]:
+    """Its cluster and its configuration, without secrets; {} where it does not tell."""
+
+    def ask() -> dict[str, Any]:
+        try:
+            found = _ask(declared, "/api/v2/status", context, deadline)
+        except EvidenceProblem:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    return context.once(("alertmanager-status",), ask, deadline)
+
+
+def peers(declared: Alertmanager, context: Context, deadline: Deadline) -> int:
+    """How many Alertmanagers make up its cluster, itself included; 0 where it is alone or does not tell."""
+    cluster = status(declared, context, deadline).get("cluster")
+    found = cluster.get("peers") if isinstance(cluster, dict) else None
+    return len(found) if isinstance(found, list) else 0
+
+
 def configuration(declared: Alertmanager, context: Context, deadline: Deadline) -> dict[str, Any]:
     """Its configuration, without secrets; {} where it does not tell, or PyYAML is not there."""
     try:
         import yaml
-
-        told = _ask(declared, "/api/v2/status", context, deadline)
-        found = yaml.load(told["config"]["original"], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (ImportError, EvidenceProblem, KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except ImportError:
         return {}
-    except yaml.YAMLError:
+    try:
+        told = status(declared, context, deadline)["config"]["original"]
+        found = yaml.load(told, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -43,11 +43,12 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     declared = environment.alerts.alertmanager if environment.alerts else None
     found = [Sending(whom, "GET /api/v1/rules", once="rules")]
     found += [Sending(whom, "POST /api/v1/query (time, up, series of rules, notifications)", 4 + 2 * rules)]
+    found += [Sending(whom, "GET /api/v1/status/runtimeinfo")]
     found += [Sending(whom, "GET /api/v1/metadata", 2 * rules)] if rules else []
     found += [Sending(whom, "GET /api/v1/alertmanagers", 3), Sending(whom, "GET /api/v1/status/config", once="config")]
     if declared is not None:
         address = host_of(prometheus.as_service(declared))
-        paths = ("alerts", "alerts/groups", "receivers", "status")
+        paths = ("alerts", "alerts/groups", "receivers", "status", "silences")
         found += [Sending(address, f"GET /api/v2/{each}") for each in paths]
     return tuple(found)
 
@@ -74,6 +75,7 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
         None if declared.alertmanager and declared.deadman else _alertmanagers(context, deadline), arrived,
         declared.alertmanager is not None, receivers, declared.receivers, series,
         notifying.uses(context, deadline), notifying.notifications(context, deadline),
+        notifying.unreached(context, deadline), prometheus.refused_configuration(context, deadline),
     )  # fmt: skip
 
 
@@ -89,14 +91,20 @@ def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFi
         raise EvidenceProblem(Problem("configuration", "no alerts.quiet is declared"))
     if declared.alertmanager is None:
         firing = _of_prometheus(now, context, deadline)
-        found = [each for each in firing if _counts(each, quiet.match, context, deadline)]
+        found = tuple(each for each in firing if _counts(each, quiet.match, context, deadline))
         control = any(each.name == declared.deadman for each in firing)
     else:
         from pytest_prodcheck.environments.sections.monitoring import matchers
 
         filters = [f"{label}{operator}{identity.quoted(value)}" for label, operator, value in matchers(quiet.match)]
-        found = list(alertmanager.firing(declared.alertmanager, filters, now, context, deadline))
-        control = _deadman(declared, now, context, deadline) is not None
+        deadman = _deadman(declared, now, context, deadline)
+        control = deadman is not None
+        if deadman is not None and alertmanager.peers(declared.alertmanager, context, deadline) > 1:
+            found, control = alertmanager.firing_of_one_peer(
+                declared.alertmanager, quiet.match, deadman, now, context, deadline
+            )
+        else:
+            found = alertmanager.firing(declared.alertmanager, filters, now, context, deadline)
     alerts = tuple(each for each in found if each.name != declared.deadman)
     able = sum(_may_fit(rule, quiet.match) for rule, _ in _rules(context, deadline) if rule["name"] != declared.deadman)
     source = "Prometheus" if declared.alertmanager is None else "Alertmanager"
@@ -143,7 +151,8 @@ def _rule(
     name, where = plain(str(rule["name"]), 200), plain(str(group.get("name", "")), 200)
     firing, what, query = rule.get("state") == "firing", f"rule {name}", str(rule.get("query", ""))
     lacks = absence.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
-    return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval, lacks)
+    silenced = notifying.silenced({**_fixed_labels(rule), "alertname": name}, context, deadline)
+    return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval, lacks, silenced)
 
 
 def _alertmanagers(context: Context, deadline: Deadline) -> int:

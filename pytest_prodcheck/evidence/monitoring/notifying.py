@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,15 +25,57 @@ def uses(context: Context, deadline: Deadline) -> tuple[ReceiverUse, ...]:
     if declared is None:
         return ()
 
-    def ask() -> tuple[ReceiverUse, ...]:
-        config = alertmanager.configuration(declared, context, deadline)
+    try:
+        found = alertmanager.configuration(declared, context, deadline).get("receivers") or ()
+        return tuple(ReceiverUse(plain(str(each["name"]), 200), _integrations(each)) for each in found)
+    except (KeyError, TypeError, AttributeError):
+        return ()
+
+
+def unreached(context: Context, deadline: Deadline) -> str:
+    """How many of the peers of a cluster Prometheus sends alerts to, where these are not all; "" otherwise."""
+    declared = context.environment.alerts.alertmanager if context.environment.alerts else None
+    peers = alertmanager.peers(declared, context, deadline) if declared else 0
+    sent_to = len(_addresses(context, deadline))
+    return f"{sent_to} of {peers}" if 0 < sent_to < peers else ""
+
+
+def silenced(labels: Mapping[str, str], context: Context, deadline: Deadline) -> str:
+    """The silence that every alert with these labels meets, whatever else it has; "" for none."""
+    declared = context.environment.alerts.alertmanager if context.environment.alerts else None
+    if declared is None:
+        return ""
+    active = context.once(("silences",), lambda: alertmanager.silences(declared, context, deadline), deadline)
+    for each in active:
         try:
-            found = config.get("receivers") or ()
-            return tuple(ReceiverUse(plain(str(each["name"]), 200), _integrations(each)) for each in found)
-        except (KeyError, TypeError, AttributeError):
+            if each["matchers"] and all(_meets(matcher, labels) for matcher in each["matchers"]):
+                said = plain(context.redactor.redact(str(each.get("comment", ""))), 100)
+                return f"until {plain(str(each['endsAt']), 40)}: {said}"
+        except (KeyError, TypeError, re.error):
+            continue
+    return ""
+
+
+def _meets(matcher: dict[str, Any], labels: Mapping[str, str]) -> bool:
+    name, wanted = str(matcher["name"]), str(matcher["value"])
+    if name not in labels:
+        return False
+    same = re.fullmatch(wanted, labels[name]) is not None if matcher.get("isRegex") else labels[name] == wanted
+    return same == bool(matcher.get("isEqual", True))
+
+
+def _addresses(context: Context, deadline: Deadline) -> tuple[str, ...]:
+    """The Alertmanagers that Prometheus sends to; () where it does not tell."""
+
+    def ask() -> tuple[str, ...]:
+        server = prometheus.prometheus(context, deadline)
+        try:
+            found = server.get("/api/v1/alertmanagers", "Alertmanagers", deadline).get("activeAlertmanagers") or ()
+            return tuple(str(each["url"]) for each in found)
+        except (EvidenceProblem, KeyError, TypeError):
             return ()
 
-    return context.once(("alertmanager-config",), ask, deadline)
+    return context.once(("prometheus-alertmanagers",), ask, deadline)
 
 
 def notifications(context: Context, deadline: Deadline) -> tuple[Notifications, ...]:
@@ -41,11 +84,7 @@ def notifications(context: Context, deadline: Deadline) -> tuple[Notifications, 
     if declared is None:
         return ()
     server = prometheus.prometheus(context, deadline)
-    try:
-        active = server.get("/api/v1/alertmanagers", "Alertmanagers", deadline).get("activeAlertmanagers") or ()
-        urls = [str(each["url"]) for each in active]
-    except (EvidenceProblem, KeyError, TypeError):
-        urls = []
+    urls = [*_addresses(context, deadline)]
     urls += [declared.alertmanager.url] if declared.alertmanager else []
     if not urls:
         return ()

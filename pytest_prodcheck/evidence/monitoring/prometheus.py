@@ -89,10 +89,12 @@ class Prometheus:
             if isinstance(error, EvidenceProblem) and error.problem.kind == "too-large":
                 told = f"{where}: the answer is larger than {LARGEST} bytes"
                 raise EvidenceProblem(Problem("too-large", told)) from None
-            wrong = "is `prometheus.url` the address of its API?"
-            hint = "give `prometheus.authentication`" if status in _DENIED else wrong
+            said = plain(self._redact(answer.text), 100) if status in _DENIED else ""
+            hint = "give `prometheus.authentication`" if status in _DENIED else "is `prometheus.url` its API's address?"
+            if "org id" in said.lower():
+                hint = "name the tenant in `prometheus.headers`, such as X-Scope-OrgID"
             kind: ProblemKind = "denied" if status in _DENIED else "protocol"
-            told = f"{where}: answered {status}, which does not follow its API"
+            told = f"{where}: answered {status}{said and f' ({said})'}, which does not follow its API"
             raise EvidenceProblem(Problem(kind, told, hint)) from None
         if document["status"] != "success" or not 200 <= status < 300:
             raise EvidenceProblem(self._failure(document, status, where))
@@ -126,6 +128,15 @@ def clock(context: Context, deadline: Deadline) -> float:
     """Prometheus's clock, epoch seconds."""
     (found,) = prometheus(context, deadline).vector("time()", "its clock", deadline)
     return float(found.text)
+
+
+def refused_configuration(context: Context, deadline: Deadline) -> bool:
+    """Whether Prometheus refused its last configuration and runs with the one before; False where it does not tell."""
+    try:
+        found = prometheus(context, deadline).get("/api/v1/status/runtimeinfo", "its state", deadline)
+    except EvidenceProblem:
+        return False
+    return found.get("reloadConfigSuccess") is False
 
 
 def prometheus(context: Context, deadline: Deadline) -> Prometheus:

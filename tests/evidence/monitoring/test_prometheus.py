@@ -67,6 +67,7 @@ BAD = {
     "an error that says 200": (failed(200, "internal", "oh"), "protocol", "oh"),
     "no reason": (failed(500, "internal", ""), "protocol", "answered 500 without a reason"),
     "not let in": ((401, {}, b"Unauthorized"), "denied", "answered 401"),
+    "no tenant": ((401, {}, b"no org id\n"), "denied", "answered 401 (no org id)"),
     "forbidden": ((403, JSON, b'{"message": "no"}'), "denied", "answered 403"),
     "led to a login": ((302, {"Location": "https://sso.test/"}, b""), "protocol", "answered 302"),
     "a login page": ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "protocol", "does not follow its API"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.monitoring import alerts
-from tests.evidence.http.servers import web
+from tests.evidence.http.servers import Answer, Seen, web
 from tests.field.monitoring.clusters import ALERTS, ERRORS, QUIET, TOML, TWICE
 from tests.field.monitoring.exporters import exporting
 from tests.field.monitoring.test_reports import in_front
@@ -113,7 +117,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                                      exporter=exporter)  # fmt: skip
             (place / "prometheus.yml").write_text(text)
             words = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
-            words += ["--log.level=warn", "--rules.alert.resend-delay=1s"]
+            words += ["--log.level=warn", "--web.enable-lifecycle", "--rules.alert.resend-delay=1s"]
             started.append(prometheus := Server(place, ["prometheus", *words]))
             pushed = b"backup_success_timestamp_seconds 1.7e9\n"
             pushgateway.wait(lambda: pushgateway.put("/metrics/job/backup", pushed), "the Pushgateway")
@@ -267,3 +271,77 @@ def test_a_receiver_that_calls_nobody(receiver: str, outcome: str, words: str, s
     found = site.judged(f'required = ["Watchdog"]\njobs = ["shop"]\nreceivers = ["{receiver}"]\nALERTMANAGER')[ALERTS]
     assert found.startswith(outcome)
     assert words in found
+
+
+def test_a_silence_that_every_alert_of_a_rule_meets(site: Site) -> None:
+    """prometheus/alertmanager#1639, #3457: it was forgotten; one that only some of its alerts meet is no matter."""
+    told = 'required = ["Paged"]\njobs = ["shop"]\nreceivers = ["chat"]\nALERTMANAGER'
+    severity = {"name": "severity", "value": "pa.*", "isRegex": True, "isEqual": True}
+    for name, is_whole in (("instance", False), ("alertname", True)):
+        silence_in(site.alertmanager, [{"name": name, "value": "Paged", "isRegex": False, "isEqual": True}, severity])
+        assert ("it is not silenced of Paged" in site.judged(told)[ALERTS]) == is_whole
+
+
+def test_a_configuration_that_prometheus_refused(site: Site) -> None:
+    """prometheus/prometheus#814, #2242: it runs with the one before, and nothing new in its files is in force."""
+    file, told = site.server.place / "prometheus.yml", 'required = ["Watchdog"]\njobs = ["shop"]'
+    before = file.read_text()
+    assert "configuration is loaded" not in site.judged(told)[ALERTS]
+    try:
+        file.write_text(before + "scrape_configs: []\n")
+        with pytest.raises(OSError, match="500"):
+            site.server.ask("/-/reload", "POST")
+        assert "configuration is loaded" in site.judged(told)[ALERTS]
+    finally:
+        file.write_text(before)
+        site.server.ask("/-/reload", "POST")
+
+
+def test_peers_behind_one_address(site: Site, tmp_path: Path) -> None:
+    """prometheus/alertmanager#2023, #2198, #4249: one peer got the alerts, and each request may reach the other one."""
+    with peers(tmp_path) as (first, second):
+        now = [{"labels": {"alertname": name, "severity": severity, "cluster": "east"}}
+               for name, severity in (("Watchdog", "none"), ("Down", "page"))]  # fmt: skip
+        first.ask("/api/v2/alerts", "POST", now)
+        for other, outcome in ((second, "errored"), (first, "failed")):
+            to_first, to_other = in_front(first, lambda _: None), in_front(other, lambda _: None)
+
+            def answer(seen: Seen, to_first: Any = to_first, to_other: Any = to_other) -> Answer:
+                return (to_other if seen.path.partition("?")[0] == "/api/v2/alerts" else to_first)(seen)  # type: ignore[no-any-return]
+
+            with web(answer) as front:
+                found = site.judged(quiet('severity="page"', f'alertmanager = "http://127.0.0.1:{front.port}"\n'))
+            assert found[QUIET].startswith(outcome)
+            assert "Prometheus sends to 1 of 2 Alertmanagers" in found[ALERTS]
+
+
+def silence_in(alertmanager: str, matchers: list[dict[str, Any]]) -> None:
+    times = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + each)) for each in (-5, 600))
+    silence = dict(zip(("startsAt", "endsAt"), times, strict=True))
+    body = json.dumps({"matchers": matchers, "createdBy": "test", "comment": "works", **silence}).encode()
+    kind = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{alertmanager}/api/v2/silences", body, kind)
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+@contextmanager
+def peers(place: Path) -> Iterator[tuple[Server, Server]]:
+    """A cluster of two."""
+    (place / "alertmanager.yml").write_text("route: {receiver: a}\nreceivers: [{name: a}]\n")
+    started: list[Server] = []
+    gossip = [f"127.0.0.1:{servers.free_port()}" for _ in range(2)]
+    try:
+        for number, address in enumerate(gossip):
+            words = [f"--config.file={place}/alertmanager.yml", f"--storage.path={place}/{number}", "--log.level=warn"]
+            words += [f"--cluster.listen-address={address}", f"--cluster.peer={gossip[0]}"]
+            started.append(Server(place, ["prometheus-alertmanager", *words]))
+        for each in started:
+            each.wait(partial(_has_two_peers, each), "a cluster of two")
+        yield started[0], started[1]
+    finally:
+        for each in started:
+            each.stop()
+
+
+def _has_two_peers(server: Server) -> bool:
+    return len(server.ask("/api/v2/status")["cluster"]["peers"]) == 2
