@@ -104,6 +104,7 @@ class CookieSession:
     opened: Entry
     logout: Entry
     after: Entry  # the same cookie, sent again
+    fixed: Entry | None = None  # before it, with the login page's cookie alone, where the login kept that
 
 
 @dataclass(frozen=True)

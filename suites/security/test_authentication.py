@@ -40,8 +40,11 @@ def _judge_token(token: ForgedToken) -> None:
 
 @check("security.authentication.logout", severity="high", runbook="authentication-logout")
 def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
-    """The session cookie gives access to a protected endpoint before the logout, and not after it."""
+    """The session cookie is new after the login, and gives access to a protected endpoint until the logout."""
     insist_on(auth_cookie.opened, auth_cookie.expected, f"the cookie of {auth_cookie.role}")
+    if auth_cookie.fixed is not None:
+        what, told = "refusal of the cookie from before the login", "session fixation: who planted it is in, too"
+        judge_refused(what, auth_cookie.fixed, auth_cookie.endpoint, detail=told)
     answered = auth_cookie.logout.exchange
     if answered is None:
         raise EvidenceProblem(auth_cookie.logout.problem or Problem("protocol", "the logout was not answered"))

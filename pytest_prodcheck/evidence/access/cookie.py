@@ -31,6 +31,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     return (
         Sending(_host(target, environment), f"{auth.login} (login)"),
         Sending(host_of(service), f"{declared.request} with {target}'s cookie", 2),
+        Sending(host_of(service), f"{declared.request} with the cookie of before the login, if it is the same"),
         Sending(_host(target, environment), str(auth.logout)),
     )
 
@@ -40,7 +41,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     "auth-cookie", axis="role", feature="cookie", seconds=SECONDS, host=_host, sends=_sends, exclusive=True
 )  # fmt: skip
 def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSession:
-    """A fresh login's cookies open a protected endpoint; the logout; the same cookies again."""
+    """A fresh login's cookies open a protected endpoint; so does one of before the login? Logout; the same again."""
     from pytest_prodcheck.evidence.http.clients import client_of
     from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, frozen
@@ -53,7 +54,7 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
     if not opens or auth.logout is None or auth.cookie is None:
         raise EvidenceProblem(Problem("configuration", f"role {target}: no cookie, logout or endpoint is declared"))
     store = new_store(auth, context)
-    answer, why = sign_in(target, auth.roles[target], store, context, deadline)
+    answer, why, before = sign_in(target, auth.roles[target], store, context, deadline)
     _, declared, name = endpoint(context.environment, opens)
     where = client_of(context, name).url(declared.path)
     if missing := f": {why}" if why else lacks(answer, store, where, auth):
@@ -65,7 +66,11 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
     request = declared_request(declared, frozen(headers))
     method, _, path = auth.logout.partition(" ")
     opened = entry(name, request, context, deadline)[0]
+    fixed = None
+    if before and before == store.values(auth.cookie):
+        planted = declared_request(declared, {"Cookie": f"{auth.cookie}={before[0]}"})
+        fixed = entry(name, planted, context, deadline)[0]
     logout = entry(str(auth.service), Request(method, path, headers), context, deadline)[0]
     after = entry(name, request, context, deadline)[0]
     expected = declared.status or tuple(range(200, 300))
-    return CookieSession(target, opens, expected, login, opened, logout, after)
+    return CookieSession(target, opens, expected, login, opened, logout, after, fixed)

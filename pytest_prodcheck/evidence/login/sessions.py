@@ -68,7 +68,7 @@ def log_in(name: str, context: Context, deadline: Deadline) -> Attempt:
         raise EvidenceProblem(Problem("configuration", f"role {name!r} is not declared under [auth.roles]"))
     if auth.sent_to_issuer:
         store = new_store(auth, context)
-        answer, why = sign_in(name, role, store, context, deadline)
+        answer, why, _ = sign_in(name, role, store, context, deadline)
         if why:
             return refused(name, answer.exchange, why)
         return _granted(name, name, auth, answer, store, [], context, deadline)
@@ -87,15 +87,20 @@ def log_in(name: str, context: Context, deadline: Deadline) -> Attempt:
     return present(name, *credentials(name, role, context, deadline), context, deadline)
 
 
-def sign_in(name: str, role: Role, store: CookieStore, context: Context, deadline: Deadline) -> tuple[Answer, str]:
-    """A login into a store of cookies, at the service (json, form) or by way of its issuer (oidc); why it failed."""
+def sign_in(
+    name: str, role: Role, store: CookieStore, context: Context, deadline: Deadline
+) -> tuple[Answer, str, list[str]]:
+    """A login into a store of cookies, at the service (json, form) or by way of its issuer (oidc).
+
+    Its answer, why it failed, and the values of the session cookie that the login page gave.
+    """
     auth = declared_auth(context)
     if auth.kind == "oidc":
         from pytest_prodcheck.evidence.login.authorization_code import by_service
 
-        return by_service(role, store, auth, context, deadline)
-    answer, _ = ask_login(*credentials(name, role, context, deadline), store, context, deadline)
-    return answer, ""
+        return (*by_service(role, store, auth, context, deadline), [])
+    answer, before = ask_login(*credentials(name, role, context, deadline), store, context, deadline)
+    return answer, "", before
 
 
 def credentials(name: str, role: Role, context: Context, deadline: Deadline) -> tuple[str, str]:

@@ -19,7 +19,8 @@ import trustme
 from tests.hostile.support import bare
 
 Results = dict[tuple[str, str], dict[str, Any]]
-_INSTALL = {"node": "nodejs", "nginx": "nginx", "haproxy": "haproxy", "openssl": "openssl", "chromium": "chromium"}
+_INSTALL = {"node": "nodejs", "nginx": "nginx", "haproxy": "haproxy", "openssl": "openssl", "chromium": "chromium",
+            "php": "php-cli"}  # fmt: skip
 
 # the end of a program with Django: its application, over TLS. arguments: port, file of certificate and key
 DJANGO_OVER_TLS = """\
