@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+REDIRECTS = 3  # hundreds of their statuses
+
 
 @dataclass(frozen=True)
 class ExpectedAnswer:
@@ -32,6 +34,23 @@ class AnswerCheck:
     what: str
     good: bool
     why: str
+
+
+@dataclass
+class SameAnswer:
+    """Whether the answers to one request stay redirects, or stay none, where no status says what they have to be.
+
+    Users who get the page at first, and the login or a waiting room under load, are not served.
+    """
+
+    first: int = 0  # status of the first good answer
+
+    def mismatch(self, status: int) -> str:
+        """Why an answer that is good by itself is none beside those before, "" where it is."""
+        self.first = self.first or status
+        if (status // 100 == REDIRECTS) == (self.first // 100 == REDIRECTS):
+            return ""
+        return f"answered {status}, and the first request {self.first}"
 
 
 def expected_answer(declared: Mapping[str, Any]) -> ExpectedAnswer:

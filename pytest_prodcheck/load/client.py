@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_prodcheck.answers.decoding import BodyError
-from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, first_mismatch
+from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, SameAnswer, first_mismatch
 from pytest_prodcheck.http2 import OFFERED, Http2, Http2Error
 from pytest_prodcheck.load.answer import Answer, OddHead
 from pytest_prodcheck.load.counters import Phases
@@ -83,11 +83,14 @@ class Call:
     wanted: ExpectedAnswer
     timeout: float
     ends: float | None = None  # when the token in it ends, epoch seconds, as far as that is known
+    same: SameAnswer | None = None  # where no status is declared and all requests are the same
     keep: int = 0  # bytes of a body that are kept: samples are held against a JSON Schema afterwards
 
     def trouble(self, answer: Answer | Http2Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
-        return first_mismatch(self.wanted, answer.get_code(), answer.media_type, lambda: answer.holds_text)
+        code = answer.get_code()
+        why = first_mismatch(self.wanted, code, answer.media_type, lambda: answer.holds_text)
+        return why or (self.same.mismatch(code) if self.same is not None else "")
 
 
 class Connection:
@@ -399,6 +402,7 @@ def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, C
             ExpectedAnswer(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
             each["timeout"],
             each["ends"],
+            SameAnswer() if each["same"] else None,
             each["keep"],
         )
         for name, each in plan["endpoints"].items()

@@ -7,7 +7,12 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, expected_answer, first_mismatch
+from pytest_prodcheck.answers.expected_answers import (
+    ExpectedAnswer,
+    SameAnswer,
+    expected_answer,
+    first_mismatch,
+)
 from pytest_prodcheck.environments.queries import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
@@ -53,10 +58,13 @@ class _LightLoad:
         self.waited = 0.0  # seconds, all threads together, that were spent ready to run and without a processor
         self.lock = threading.Lock()
         self.samples: dict[str, list[str]] = {name: [] for name in names}
+        self.same: dict[str, SameAnswer] = {}  # of endpoints without a declared status
         self.asks = {name: self._request(name) for name in names}
 
     def _request(self, name: str) -> tuple[Request, ExpectedAnswer, str]:
         _, declared, service = endpoint(self.context.environment, name)
+        if declared.status is None:
+            self.same[name] = SameAnswer()
         session = session_of(self.context, declared.as_, self.deadline)
         headers = {**declared.headers, **session.headers}
         request = Request(declared.method, declared.path, headers, declared.json_, declared.form)
@@ -130,6 +138,8 @@ class _LightLoad:
         except EvidenceProblem as error:
             return time.monotonic() - due, str(error.problem.kind), None
         took, reason = time.monotonic() - due, _mismatch(exchange, declared)
+        if not reason and name in self.same:
+            reason = self.same[name].mismatch(exchange.status)
         if declared.json and not reason and len(self.samples[name]) < MOST_SAMPLES:
             self.samples[name].append(exchange.text)
         return took, reason, seconds_to_wait(exchange, declared)

@@ -90,6 +90,7 @@ def _endpoint(asked: PlannedRequest, context: Context, deadline: Deadline) -> di
         "wanted": asdict(asked.wanted),
         "timeout": context.environment.services[asked.service].timeout,
         "ends": session.expires_at,
+        "same": asked.same,
         "keep": context.environment.gathering.body if asked.schema or asked.capture else 0,
         "sampled": asked.schema,
     }

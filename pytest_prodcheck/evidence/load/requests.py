@@ -39,6 +39,7 @@ class PlannedRequest:
     schema: bool = False
     form: Mapping[str, str] | None = None
     capture: Mapping[str, str] | None = None
+    same: bool = False  # all requests are the same, and no status is declared
 
     def raw(self, session: RoleSession, context: Context, deadline: Deadline) -> str:
         """Head and body with a session's headers, each byte as one character; raises EvidenceProblem."""
@@ -72,7 +73,7 @@ def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable
         name, service, it.as_, it.method, marked(path, columns) if vary is not None else path,
         marked(document, columns) if vary is not None else document, headers, it.changes_nothing,
         expected_answer(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
-        it.form if document is it.json_ else None,
+        it.form if document is it.json_ else None, same=it.status is None and vary is None,
     )  # fmt: skip
 
 

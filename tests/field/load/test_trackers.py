@@ -55,6 +55,8 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "said-utf-8": {"contains": "Größe"},
     "large": {},
     "rare-and-slow": {},
+    "signed-out": {"status": None},
+    "moved": {"status": None},
     "slow-body": {},
     "endless-body": {},
     "nothing-in-it": {"status": None, "schema": "item.json"},
@@ -143,6 +145,12 @@ class Shop:
     def one_second(self, number: int) -> bytes:
         time.sleep(1)
         return GOOD
+
+    def signed_out(self, number: int) -> bytes:
+        return GOOD if number <= EACH // 2 else self.redirect(number)
+
+    def moved(self, number: int) -> bytes:
+        return self.redirect(number)
 
     def waiting_room(self, number: int) -> bytes:
         return GOOD if number % 5 == 0 else self.redirect(number)
@@ -233,7 +241,7 @@ def test_everything_that_was_sent_is_accounted_for(met: Met) -> None:
     "name",
     [
         "head", "closing", "until-close", "gzip", "hints", "brotli", "packed-twice", "one-second", "latin-1", "large",
-        "slow-body",
+        "slow-body", "moved",
     ],
 )  # fmt: skip
 def test_what_is_good(name: str, met: Met) -> None:
@@ -251,6 +259,7 @@ def test_what_is_good(name: str, met: Met) -> None:
         ("endless-body", EACH, f"not whole answered within {TIMEOUT:g} s"),
         ("never", EACH, f"answered within {TIMEOUT:g} s"),
         ("redirect", EACH, "answered 302"),
+        ("signed-out", EACH // 2, "answered 302, and the first request 200"),
         ("ends", EACH, "connection reset"),
         ("cut-length", EACH, "connection reset inside the answer"),
         ("late-404", EACH, f"answered within {TIMEOUT:g} s"),
