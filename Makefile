@@ -12,7 +12,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 RETRIED = $(if $(RETRY),|| { [ $$? = 1 ] && $(call TESTS,$(1)) -n 2 --last-failed --last-failed-no-failures none; })
 
 .DEFAULT_GOAL := help
-.PHONY: help demo deploy-demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins site clean
+.PHONY: help demo deploy-demo test check lint types generated catalogue docs audit lock sbom bench soak cluster pythons plugins site clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +41,15 @@ test: $(STAMP) ## run the tests
 	@$(call TESTS,measuring) -n 2 $(DURATION) $(call RETRIED,measuring)
 	@$(call TESTS,others) -n $(WORKERS) $(DURATION) $(call RETRIED,others)
 
-check: $(STAMP) ## lint, types, formatting of the generated files
+check: lint types generated ## lint, types, generated files
+
+lint: $(STAMP)
 	@$(BIN)/ruff check .
+
+types: $(STAMP)
 	@$(BIN)/mypy
+
+generated: $(STAMP)
 	@$(BIN)/python -m pytest_prodcheck.catalogue --check
 	@$(BIN)/python docs/generate.py --check
 
