@@ -38,7 +38,7 @@ deploy-demo: $(STAMP) ## deploy a canary that goes through and one that is rolle
 	@$(BIN)/python -m pytest_prodcheck demo --deploy
 
 test: $(STAMP) ## run the tests
-	@$(call TESTS,measuring) -n 2 $(DURATION) $(call RETRIED,measuring)
+	@$(call TESTS,measuring) -n 3 $(DURATION) $(call RETRIED,measuring)
 	@$(call TESTS,others) -n $(WORKERS) $(DURATION) $(call RETRIED,others)
 
 check: lint types generated ## lint, types, generated files
