@@ -83,6 +83,7 @@ def layer(file: Path) -> str:
     return parts[0] if len(parts) > 1 else file.stem
 
 
+@cache
 def imports(file: Path) -> list[tuple[str, bool]]:
     """`(module, at import time)` of every import in a file; those under TYPE_CHECKING are left out."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

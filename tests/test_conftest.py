@@ -32,6 +32,7 @@ def checkout(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
     """A checkout with our two conftests and no tests yet."""
     for name in ("PRODCHECK_SOAK", "PRODCHECK_NO_SKIPS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # none is needed but xdist
     pytester.makeini("[pytest]")
     pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
     pytester.mkdir("tests").joinpath("conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
@@ -41,7 +42,7 @@ def checkout(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
 def run(checkout: pytest.Pytester, text: str, *options: str, file: str = "tests/test_it.py") -> pytest.RunResult:
     (checkout.path / file).parent.mkdir(exist_ok=True)
     (checkout.path / file).write_text(text)
-    return checkout.runpytest_subprocess("-p", "no:randomly", *options, "tests")
+    return checkout.runpytest_subprocess("-p", "xdist", *options, "tests")
 
 
 def test_a_skip_for_a_missing_program_is_said_and_passes_at_a_desk(checkout: pytest.Pytester) -> None:

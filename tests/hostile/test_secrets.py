@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -202,19 +204,26 @@ def echo(seen: Seen, known: Mapping[str, str]) -> Answer:
 
 @dataclass
 class Watcher:
-    """Reads the command lines of all processes until it is told to stop."""
+    """Reads the command lines of all processes until it is told to stop: of new ones all the time."""
 
     seen: set[str] = field(default_factory=set)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> None:
+        known: dict[str, float] = {}  # when a process is read again
         while not self.ended.wait(0.005):
-            for folder in Path("/proc").iterdir():
-                if folder.name.isdigit():
-                    try:
-                        self.seen.add((folder / "cmdline").read_bytes().decode(errors="replace"))
-                    except OSError:
-                        continue
+            now = time.monotonic()
+            there = [name for name in os.listdir("/proc") if name.isdigit()]
+            for name in there:
+                if now < known.get(name, 0):
+                    continue
+                known[name] = now + 0.5 if name in known else 0  # the second time it has become what it runs
+                try:
+                    with open(f"/proc/{name}/cmdline", "rb") as file:
+                        self.seen.add(file.read().decode(errors="replace"))
+                except OSError:
+                    continue
+            known = {name: known[name] for name in there}
 
 
 @pytest.fixture
