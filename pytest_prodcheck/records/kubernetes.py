@@ -117,6 +117,42 @@ class KubernetesPods:
 
 
 @dataclass(frozen=True)
+class ScheduledWork:
+    """A CronJob, or a Job that nobody repeats."""
+
+    name: str  # "cronjob/backup", "job/migrate"
+    failed_at: float | None = None  # when its newest finished run failed, epoch seconds; None: it did not
+    why: str = ""  # "backup-29741: BackoffLimitExceeded: …"
+    warned: str = ""  # what its newest event warns of
+
+
+@dataclass(frozen=True)
+class KubernetesJobs:
+    """`kubernetes-jobs` (kubernetes): the namespace's CronJobs and Jobs."""
+
+    work: tuple[ScheduledWork, ...]
+    asked_at: float  # epoch seconds
+
+
+@dataclass(frozen=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler or a ScaledObject of KEDA."""
+
+    name: str  # "HorizontalPodAutoscaler shop of Deployment shop"
+    failing: str = ""  # why it does not scale, "" where it does
+    since: float = 0.0  # since when, epoch seconds
+    limited: str = ""  # what keeps it from scaling further: its maximum
+
+
+@dataclass(frozen=True)
+class KubernetesAutoscalers:
+    """`kubernetes-autoscalers` (kubernetes): the namespace's autoscalers of pods."""
+
+    autoscalers: tuple[Autoscaler, ...]
+    asked_at: float  # epoch seconds
+
+
+@dataclass(frozen=True)
 class Workload:
     """A Deployment, StatefulSet or DaemonSet and how far its rollout is."""
 

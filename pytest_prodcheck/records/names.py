@@ -74,6 +74,10 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.kubernetes import AffinityTerm as AffinityTerm
     from pytest_prodcheck.records.kubernetes import Pod as Pod
     from pytest_prodcheck.records.kubernetes import KubernetesPods as KubernetesPods
+    from pytest_prodcheck.records.kubernetes import ScheduledWork as ScheduledWork
+    from pytest_prodcheck.records.kubernetes import KubernetesJobs as KubernetesJobs
+    from pytest_prodcheck.records.kubernetes import Autoscaler as Autoscaler
+    from pytest_prodcheck.records.kubernetes import KubernetesAutoscalers as KubernetesAutoscalers
     from pytest_prodcheck.records.kubernetes import Workload as Workload
     from pytest_prodcheck.records.kubernetes import Rollout as Rollout
     from pytest_prodcheck.records.kubernetes import Node as Node
@@ -276,6 +280,10 @@ MODULE_OF = {
     "AffinityTerm": "kubernetes",
     "Pod": "kubernetes",
     "KubernetesPods": "kubernetes",
+    "ScheduledWork": "kubernetes",
+    "KubernetesJobs": "kubernetes",
+    "Autoscaler": "kubernetes",
+    "KubernetesAutoscalers": "kubernetes",
     "Workload": "kubernetes",
     "Rollout": "kubernetes",
     "Node": "kubernetes",

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import (
         Container,
         KubernetesApi,
+        KubernetesAutoscalers,
         KubernetesCapacity,
         KubernetesDisruption,
         KubernetesIngress,
+        KubernetesJobs,
         KubernetesNodes,
         KubernetesPods,
         KubernetesQuota,
@@ -28,6 +30,8 @@ OVERDUE = 300  # seconds past the grace period: its node does not end it, or a f
 UNREADY = 300  # seconds: a probe that fails once, or a slow start, is over by then
 BACK_OFF = 600  # seconds that a container has to run before the kubelet counts its crashes anew
 CRASHES = 3  # restarts in that time that an application may need until what it waits for is there
+DAY = 86400  # seconds: a Job that failed earlier is told, and is no news
+SETTLING = 300  # seconds in which a new target has no metrics yet
 RECENT = 3600  # seconds in which an end for want of memory counts
 WAITS = "WaitForFirstConsumer"
 
@@ -215,3 +219,28 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     for name, ready in kubernetes_ingress.services:
         told = reasons.pop(name.partition(", port ")[0], "") if ready == 0 else ""
         judge("ready endpoints", ready, at_least=1, of=f"service {name}", reason=told)
+
+
+@check("pre_deploy.kubernetes.jobs", severity="medium", runbook="kubernetes-jobs",
+       fixed={"time in which a Job that nobody repeats counts": Limit(fail=f"{DAY}s")})  # fmt: skip
+def test_scheduled_work_succeeds(kubernetes_jobs: KubernetesJobs) -> None:
+    """The newest finished run of each CronJob succeeded, and so did Jobs that nobody repeats."""
+    judge("jobs", len(kubernetes_jobs.work), at_least=0)
+    for each in kubernetes_jobs.work:
+        late = each.failed_at is not None and kubernetes_jobs.asked_at - each.failed_at > DAY
+        judge("its newest run succeeded", each.failed_at is None, of=each.name, reason=each.why,
+              warn_only=late and each.name.startswith("job/"))  # fmt: skip
+        if each.warned:
+            judge("it is started", False, of=each.name, reason=each.warned, warn_only=True)
+
+
+@check("pre_deploy.kubernetes.autoscalers", severity="medium", runbook="kubernetes-autoscalers",
+       fixed={"time that an autoscaler may lack metrics": Limit(fail=f"{SETTLING}s")})  # fmt: skip
+def test_autoscalers_can_scale(kubernetes_autoscalers: KubernetesAutoscalers) -> None:
+    """Every autoscaler finds its target and its metrics; one that has reached its maximum warns."""
+    judge("autoscalers", len(kubernetes_autoscalers.autoscalers), at_least=0)
+    for each in kubernetes_autoscalers.autoscalers:
+        lately = kubernetes_autoscalers.asked_at - each.since < SETTLING
+        judge("can scale", not each.failing, of=each.name, reason=each.failing, warn_only=lately)
+        if each.limited:
+            judge("has room to scale", False, of=each.name, reason=each.limited, warn_only=True)

@@ -61,7 +61,8 @@ def heal(bench: Bench) -> None:
     if not getattr(plane, "dirty", True):
         return
     for path in ("/api/v1/nodes/node-4", f"{here}/pods/risky", f"{here}/pods/waits", f"{here}/limitranges/small",
-                 f"{here}/persistentvolumeclaims/lost"):  # fmt: skip
+                 f"{here}/persistentvolumeclaims/lost", "/apis/batch/v1/namespaces/shop/jobs/migrate",
+                 "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/orders"):  # fmt: skip
         plane.delete(path)
     for number in (1, 2, 3):
         plane.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": None}})

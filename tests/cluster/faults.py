@@ -15,6 +15,7 @@ from tests.cluster.control_plane import ControlPlane
 _PRE, _SMOKE = "pre_deploy.kubernetes.", "smoke.kubernetes."
 API, NODES, PODS, CAPACITY = f"{_PRE}api", f"{_PRE}nodes", f"{_PRE}pods", f"{_PRE}capacity"
 QUOTA, VOLUMES, DISRUPTION, INGRESS = f"{_PRE}quota", f"{_PRE}volumes", f"{_PRE}disruption", f"{_PRE}ingress"
+JOBS, AUTOSCALERS = f"{_PRE}jobs", f"{_PRE}autoscalers"
 ROLLOUT, RESTARTS = f"{_SMOKE}rollout", f"{_SMOKE}restarts"
 _FILES = "pre_deploy.configuration."
 DRY_RUN, DEPRECATIONS, REFERENCES = f"{_FILES}manifests", f"{_FILES}deprecations", f"{_FILES}references"
@@ -185,6 +186,26 @@ def _killed(bench: Bench) -> None:
     bench.container("orders", restartCount=1, lastState=last)
 
 
+def _failed_job(bench: Bench) -> None:
+    """A Job whose time is over: its controller says so."""
+    pod = {"restartPolicy": "Never", "containers": [shop.container()]}
+    bench.plane.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate", **_HERE},
+                       "spec": {"activeDeadlineSeconds": 1, "parallelism": 0, "template": {"spec": pod}}})  # fmt: skip
+
+
+def _blind_autoscaler(bench: Bench) -> None:
+    """As its controller has said for an hour of one whose metrics nobody answers."""
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    told = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics",
+            "lastTransitionTime": since}  # fmt: skip
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "orders"}
+    bench.plane.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                       "metadata": {"name": "orders", **_HERE},
+                       "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 2}})  # fmt: skip
+    path = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/orders/status"
+    bench.plane.patch(path, {"status": {"conditions": [told], "desiredReplicas": 2}})
+
+
 _HERE = {"namespace": "shop"}
 _C0 = "spec.template.spec.containers.0"
 _APPS, _CORE = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces/shop"
@@ -285,6 +306,8 @@ FAULTS = (
     Fault("another-build-shipped", _files(f"{_C0}.image", f"registry.test/shop:1.0@sha256:{'b' * 64}"), (VERSION,)),
     Fault("map-never-filled-in", _patched(COLOURS, data={"primary": "TODO"}), (SETTINGS,)),
     Fault("map-gone", _deleted(COLOURS), (SETTINGS,), outcome="errored"),
+    Fault("job-fails", _failed_job, (JOBS,)),
+    Fault("autoscaler-without-metrics", _blind_autoscaler, (AUTOSCALERS,)),
     Fault("privileged", _live(_risky(privileged=True, allowPrivilegeEscalation=True)), (SECURITY,)),
     Fault("host-path", _live(_bare_pod("risky", volumes=[_ROOT])), (SECURITY,)),
     Fault("host-network", _live(_bare_pod("risky", hostNetwork=True)), (SECURITY,)),
@@ -293,7 +316,7 @@ FAULTS = (
     Fault("storage-in-the-clear", _in_the_clear, (STORAGE,)),
     Fault(
         "rights-missing", _deleted(RIGHTS), (API, NODES, PODS, CAPACITY, ROLLOUT, RESTARTS, PLAN, VERSION),
-        (*FROM_FILES, SETTINGS, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE), "errored",
+        (*FROM_FILES, SETTINGS, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE, JOBS, AUTOSCALERS), "errored",
     ),
 )  # fmt: skip
 

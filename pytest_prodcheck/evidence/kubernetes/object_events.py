@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 FRESH = 3600  # seconds, the time that API servers keep events by default
-_NORMAL = ("FailedBinding",)  # says what is wrong, and is no warning
+_NORMAL = ("FailedBinding", "JobAlreadyActive")  # say what is wrong, and are no warnings
 
 
 def latest_warning(kind: str, name: str, context: Context, deadline: Deadline) -> str:
