@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck.cli.report import chosen
     from pytest_prodcheck.delivery.code_hosts import token
     from pytest_prodcheck.delivery.comments import NotCommented, comment, cut
+    from pytest_prodcheck.gates.paths import state_folder
     from pytest_prodcheck.reports.escaping import safe
     from pytest_prodcheck.reports.markdown import run_markdown
-    from pytest_prodcheck.reports.saved_runs import NoSuchRun
+    from pytest_prodcheck.reports.saved_runs import NoSuchRun, unfinished
 
     try:
         place = _place(args)
@@ -48,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
         if not place.number:
             print(f"prodcheck comment: this pipeline does not belong to a {place.host.request}; no comment was written")
             return 0
+        if not args.runs and (left := unfinished(Path(state_folder(os.getcwd())), args.env)):
+            raise NoSuchRun(f"the newest run, {left}, has not ended, so no comment was written: see what ended it")
         text = run_markdown(run, verdicts)
         if args.dry_run:
             print(f"{safe(place)}, at {safe(place.api)}:\n\n{cut(text, place.host.most)}")

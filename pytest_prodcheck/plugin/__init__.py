@@ -156,9 +156,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     found = [item for item in items if hasattr(getattr(item, "function", None), checks.ATTRIBUTE)]
     if not found:
         return
-    from pytest_prodcheck.plugin.markers import suites_in
+    from pytest_prodcheck.plugin.markers import asks_for_suites
 
-    if len(found) == len(items) or suites_in(config.option.markexpr):
+    if len(found) == len(items) or asks_for_suites(config.option.markexpr):
         raise pytest.UsageError(
             f"{found[0].nodeid} is a check of a real environment: name the environment with --env NAME "
             "(`prodcheck env` lists those in prodcheck.toml; `--env demo` starts a bundled demo system)"

@@ -35,14 +35,26 @@ def suites_selected_by(expression: str) -> list[str]:
     Those that it names where it selects none of them alone, or cannot be read.
     """
     named = suites_in(expression)
-    kept = {*SUITES, "and", "or", "not"}
-    bare = _WORDS.sub(lambda found: found[0] if found[0] in kept else "other", _without_arguments(expression))
-    try:
-        tree = ast.parse(bare.strip(), mode="eval").body
-    except SyntaxError:
+    tree = _parsed(expression)
+    if tree is None:
         return named
     every = dict.fromkeys([*named, *SUITES])
     return [each for each in every if True in _truths(tree, each, {True, False} if each in named else {False})] or named
+
+
+def asks_for_suites(expression: str) -> bool:
+    """Whether it names suites, and leaves out what has no marker: "not smoke" does not."""
+    tree = _parsed(expression)
+    return bool(suites_in(expression)) and (tree is None or True not in _truths(tree, "", {False}))
+
+
+def _parsed(expression: str) -> ast.expr | None:
+    kept = {*SUITES, "and", "or", "not"}
+    bare = _WORDS.sub(lambda found: found[0] if found[0] in kept else "other", _without_arguments(expression))
+    try:
+        return ast.parse(bare.strip(), mode="eval").body
+    except SyntaxError:
+        return None
 
 
 def _truths(node: ast.expr, suite: str, other: set[bool]) -> set[bool]:

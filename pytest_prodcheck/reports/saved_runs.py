@@ -80,6 +80,17 @@ def saved_runs(state: Path) -> Iterator[SavedRun]:
             yield SavedRun(folders / name, View(_summary(folders / name / SUMMARY)))
 
 
+def unfinished(state: Path, environment: str = "") -> str:
+    """The id of the newest run, where it opened gates and has not ended, or never will; "" where it ended."""
+    folders = state / "runs"
+    for name in sorted((each.name for each in folders.iterdir()), reverse=True) if folders.is_dir() else []:
+        if (folders / name / "run.json").is_file():
+            return ""
+        if any(not environment or key[0] == environment for key in _opened(folders / name / "gates.json")):
+            return name
+    return ""
+
+
 def find_run(state: Path, wanted: str, environment: str = "") -> SavedRun:
     """The run of that id or folder, of the only id that begins so, or the newest ("latest"); raises NoSuchRun."""
     if "/" in wanted and (Path(wanted) / "run.json").is_file():  # of another machine
@@ -107,6 +118,14 @@ def last_open(state: Path, run: RunRecord) -> RunRecord | None:
             except NoSuchRun:
                 continue
     return None
+
+
+def _opened(file: Path) -> list[list[str]]:
+    try:
+        found = json.loads(read_regular(str(file), _LARGEST_SUMMARY, follow=False))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [each for each in found if isinstance(each, list) and each] if isinstance(found, list) else []
 
 
 def _summary(file: Path) -> dict[str, Any]:

@@ -247,6 +247,24 @@ def test_the_command(code_host: CodeHost, ca: str, project: Project) -> None:
     assert "no comment was written" in project.prodcheck("comment").stdout
 
 
+def test_a_run_that_did_not_end_is_not_told_as_the_one_before(project: Project) -> None:
+    """The runner's memory was full, and `.prodcheck` came from a cache: the run before was of another revision."""
+    project.environ = {}
+    words = ("comment", "--on", "gitlab", "--project", "x", "--number", "1", "--dry-run")
+    assert "OPEN: smoke" in project.prodcheck(*words).stdout
+    left = project.folder / ".prodcheck" / "runs" / "99990101T000000Z-0000000"
+    left.mkdir()
+    (left / "gates.json").write_text('[["dev", "", "", "smoke"]]')
+    try:
+        done = project.prodcheck(*words)
+        assert (done.returncode, f"{left.name}, has not ended" in done.stderr) == (2, True), done.stderr
+        assert project.prodcheck(*words, "--env", "live").returncode == 2  # of which there is no run
+        assert "OPEN: smoke" in project.prodcheck(words[0], "latest", *words[1:]).stdout
+    finally:
+        (left / "gates.json").unlink()
+        left.rmdir()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -33,8 +33,9 @@ def plain(project: Project, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_checks_are_left_out_beside_unit_tests(project: Project) -> None:
-    code, said = plain(project)
+@pytest.mark.parametrize("words", [(), ("-m", "not performance")])
+def test_checks_are_left_out_beside_unit_tests(project: Project, words: tuple[str, ...]) -> None:
+    code, said = plain(project, *words)
     assert code == 0, said
     assert "1 passed, 3 deselected" in said
     assert "3 checks of real environments are left out; --env NAME runs them" in said
