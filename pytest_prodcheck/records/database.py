@@ -241,6 +241,7 @@ class SessionActivity:
     who: str  # "pid 123 (user app, application worker)", or a prepared transaction's name
     seconds: float
     what: str  # what it waits for, or is
+    open: float = 0.0  # of one idle in a transaction: seconds since that began
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TRANSACTION_IDS = 2**31  # that can be told apart; PostgreSQL stops a little before (docs, "Routine Vacuuming")
 FEW = 1000  # dead rows that a busy small table gathers while autovacuum, which looks once a minute, is not there
+OPEN = Limit(warn="1h")  # long dumps and batches are hardly ever idle
 FREEZE_AGE = Limit(warn=1.5)  # more: the vacuum that cannot be switched off does not get done
 
 
@@ -82,10 +83,15 @@ def test_nobody_waits_long_for_a_lock(postgres_activity: Activity, limit: Limit)
     _held("waits for a lock", postgres_activity.waits, limit)
 
 
-@check("data_integrity.storage.idle", severity="high", limit=Limit(warn="5m", fail="30m"), runbook="storage-idle")
+@check("data_integrity.storage.idle", severity="high", limit=Limit(warn="5m", fail="30m"), runbook="storage-idle",
+       fixed={"time that a transaction is open, statement after statement": OPEN})  # fmt: skip
 def test_no_transaction_is_left_open(postgres_activity: Activity, limit: Limit) -> None:
     """The longest time that a session is idle in a transaction, with its locks, and prevents vacuum."""
     _held("idle in a transaction", postgres_activity.idle, limit)
+    for each in postgres_activity.idle:
+        if each.seconds < each.open:
+            why = "it idles between statements, and never commits: does it lack autocommit?"
+            judge("transaction is open", each.open, at_most=OPEN, unit="s", of=each.who, reason=why)
 
 
 @check("data_integrity.storage.prepared", severity="high", limit=Limit(warn="5m", fail="60m"),

@@ -52,10 +52,12 @@ select json_build_object('hidden', not pg_has_role(current_user, 'pg_read_all_st
                                                                      where datname = current_database()))
   where not l.granted and l.locktype <> 'virtualxid' and a.pid <> pg_backend_pid()
   order by seconds desc nulls first limit 50) as longest),
-'idle', (select coalesce(json_agg(json_build_array(pid, usename, application_name, seconds, state)), '[]') from (
-  select pid, usename, application_name, state, extract(epoch from clock_timestamp() - state_change) as seconds
+'idle', (select coalesce(json_agg(json_build_array(pid, usename, application_name, seconds, state, open)), '[]')
+         from (
+  select pid, usename, application_name, state, extract(epoch from clock_timestamp() - state_change) as seconds,
+    extract(epoch from clock_timestamp() - xact_start) as open
   from pg_stat_activity where state like 'idle in transaction%' and pid <> pg_backend_pid()
-  order by state_change limit 50) as longest),
+  order by xact_start limit 200) as longest),
 'prepared', (select coalesce(json_agg(json_build_array(gid, owner, database, seconds)), '[]') from (
   select gid, owner, database, extract(epoch from clock_timestamp() - prepared) as seconds from pg_prepared_xacts
   order by prepared limit 50) as oldest))"""
@@ -146,8 +148,12 @@ def _waiting_session(
     )
 
 
-def _idle(pid: int, user: str, application: str, seconds: float | None, state: str) -> SessionActivity:
-    return SessionActivity(_session_text(pid, user, application), max(float(seconds or 0.0), 0.0), state)
+def _idle(
+    pid: int, user: str, application: str, seconds: float | None, state: str, since: float | None
+) -> SessionActivity:
+    return SessionActivity(
+        _session_text(pid, user, application), max(float(seconds or 0.0), 0.0), state, max(float(since or 0.0), 0.0)
+    )
 
 
 def _prepared(gid: str, owner: str, database: str, seconds: float) -> SessionActivity:

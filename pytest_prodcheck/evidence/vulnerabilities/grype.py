@@ -15,7 +15,8 @@ RATINGS: dict[str, Rating | None] = {
 }  # fmt: skip
 
 
-_TOP = ("matches", "ignoredMatches", "source", "distro", "descriptor")
+_TOP = ("matches", "ignoredMatches", "alertsByPackage", "source", "distro", "descriptor")
+_END_OF_LIFE = "distro-eol"  # grype/presenter/models/alert.go; the others say that packages were not looked up
 
 
 def parse(data: Any) -> Scan:
@@ -35,6 +36,7 @@ def parse(data: Any) -> Scan:
     system = report_model.text(report_model.table(data, "distro"), "name")
     if not matches and not system and not (isinstance(target, dict) and target.get("layers")):
         report_model.empty("Grype does not say that it looked at anything: no match, no distribution, no layer")
+    alerts = _alerts(data)
     return Scan(
         scanner=f"Grype {report_model.text(descriptor, 'version')}".strip(),
         subject=_subject(target),
@@ -43,7 +45,21 @@ def parse(data: Any) -> Scan:
         findings=report_model.unique_findings(_finding(each) for each in matches),
         ignored=len(report_model.rows(data, "ignoredMatches")),
         unjudged=report_model.unknown(data, _TOP),
+        unscanned=tuple(sorted({f"the packages of {system}" for kind, system in alerts if kind != _END_OF_LIFE})),
+        end_of_life=next((system for kind, system in sorted(alerts) if kind == _END_OF_LIFE), ""),
     )
+
+
+def _alerts(data: dict[str, Any]) -> set[tuple[str, str]]:
+    """Kinds of alerts, with the distribution that each is about; Grype repeats them for each package."""
+    own = report_model.table(data, "distro")
+    found = set()
+    for package in report_model.rows(data, "alertsByPackage"):
+        for alert in report_model.rows(package, "alerts"):
+            system = report_model.table(alert, "metadata") or own
+            name = f"{report_model.text(system, 'name')} {report_model.text(system, 'version')}".strip()
+            found.add((report_model.needed(alert, "type"), name or "an unknown distribution"))
+    return found
 
 
 def _subject(target: Any) -> Subject:

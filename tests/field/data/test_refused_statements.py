@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from suites.data_integrity.test_schema import test_objects_take_their_statements
 from suites.data_integrity.test_schema import test_row_policies_filter as policies
 from suites.data_integrity.test_schema import test_rows_of_now_have_a_partition as partitions
 from suites.data_integrity.test_storage import test_autovacuum_keeps_up as dead_rows
+from suites.data_integrity.test_storage import test_no_transaction_is_left_open as transactions
 from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, server
 from tests.judged import judged
@@ -297,6 +299,23 @@ def test_policies_that_filter_nothing(shop: Server) -> None:
         shop.run("drop table app.tenants")
     assert off[0] == "failed"
     assert on == ("passed", "")
+
+
+def test_a_transaction_that_never_commits(shop: Server) -> None:
+    """psycopg#684, dbt-adapters#1608: a worker asks again and again without autocommit; it idles for seconds only."""
+    with shop.node.connect() as worker:
+        worker.autocommit = False
+        worker.execute("select 1")
+        until(lambda: shop.node.ask("select max(now() - xact_start) > '1 s' from pg_stat_activity where state "
+                                    "= 'idle in transaction'"), "it is open for a second")  # fmt: skip
+        worker.execute("select 2")
+        found = gather("postgres-activity", "shop", shop.context())
+        assert judged(transactions, found).outcome.value == "passed"
+        (session,) = found.idle
+        assert session.seconds < 1 < session.open
+        worker.rollback()
+    old = replace(found, idle=(replace(session, open=4000.0),))
+    assert judged(transactions, old).outcome.value == "warned"
 
 
 def test_dead_rows_of_toast(shop: Server) -> None:

@@ -203,6 +203,21 @@ def test_packages_that_trivy_did_not_see(
     assert report(tmp_path, document, unscanned=[left_out]).overdue("high") == ()
 
 
+def test_what_grype_says_of_the_distribution(tmp_path: Path) -> None:
+    """anchore/grype#3171, #918: packages that nobody fixes any more, or that it does not look up; no match tells."""
+
+    def alerting(kind: str) -> dict[str, Any]:
+        alert = {"type": kind, "message": "m", "metadata": {"name": "ubuntu", "version": "14.04"}}
+        return {**scanner_reports.grype(), "alertsByPackage": [{"package": {"name": "libc6"}, "alerts": [alert]}]}
+
+    base = {"format": "grype", "image": f"{scanner_reports.BASE}@{scanner_reports.BASE_DIGEST}"}
+    assert report(tmp_path, scanner_reports.grype(), **base).end_of_life == ""
+    assert report(tmp_path, alerting("distro-eol"), **base).end_of_life == "ubuntu 14.04"
+    for kind in ("distro-unknown", "distro-disabled"):
+        assert "the packages of ubuntu 14.04" in problem(tmp_path, alerting(kind), **base).message
+        assert report(tmp_path, alerting(kind), unscanned=["the packages of ubuntu 14.04"], **base).end_of_life == ""
+
+
 def test_a_run_that_tells_its_beginning_alone(tmp_path: Path) -> None:
     """microsoft/sarif-sdk#1667, #1713: both times are optional; what began then is no younger."""
     document = sarif()
