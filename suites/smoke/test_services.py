@@ -174,6 +174,9 @@ def test_every_address_answers(http_addresses: Addresses) -> None:
         up = answer.problem is None and answer.status is not None and answer.status < 500
         if up and answer.status in _astray(routed):
             up, why = False, f"{why}, others do not: is it the address of another server?"
+            if answer.status == 403:  # which may be about us alone
+                judge("answers", None, one_of=(), of=answer.address, reason=f"{why} Or are we kept out there?")
+                continue
         if judge("answers", up, of=answer.address, reason=why):
             judge("time to answer", answer.seconds, at_most=ADDRESS_TIME, unit="s", of=answer.address)
 

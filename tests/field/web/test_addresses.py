@@ -14,7 +14,8 @@ BOTH = (("shop.test", "A", "127.0.0.1"), ("shop.test", "A", "127.0.0.2"))
 
 
 @pytest.mark.parametrize(
-    ("other", "outcome"), [("return 200", "passed"), ("return 404", "failed"), ("return 421", "failed")]
+    ("other", "outcome"),
+    [("return 200", "passed"), ("return 404", "failed"), ("return 421", "failed"), ("return 403", "errored")],
 )
 def test_an_address_that_knows_nothing_of_the_service(other: str, outcome: str, tmp_path: Path) -> None:
     """As in nginx-proxy/nginx-proxy#1081, hobby-kube/guide#3: every second user gets "default backend - 404"."""
