@@ -158,6 +158,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import Revisions as Revisions
     from pytest_prodcheck.records.services import AddressAnswer as AddressAnswer
     from pytest_prodcheck.records.services import Addresses as Addresses
+    from pytest_prodcheck.records.services import AddressRedirect as AddressRedirect
     from pytest_prodcheck.records.services import RedirectChain as RedirectChain
     from pytest_prodcheck.records.services import OpenApi as OpenApi
     from pytest_prodcheck.records.services import Representation as Representation
@@ -364,6 +365,7 @@ MODULE_OF = {
     "Revisions": "services",
     "AddressAnswer": "services",
     "Addresses": "services",
+    "AddressRedirect": "services",
     "RedirectChain": "services",
     "OpenApi": "services",
     "Representation": "services",

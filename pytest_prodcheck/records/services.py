@@ -72,6 +72,15 @@ class Addresses:
 
 
 @dataclass(frozen=True)
+class AddressRedirect:
+    """What one of several addresses answered to plain HTTP; location: "" where it said none."""
+
+    address: str
+    status: int
+    location: str
+
+
+@dataclass(frozen=True)
 class RedirectChain:
     """`http-redirect` (service, where declared): what plain HTTP leads to."""
 
@@ -80,6 +89,7 @@ class RedirectChain:
     hops: tuple[Exchange, ...]  # bodies left out
     allowed_hosts: tuple[str, ...]
     looped: bool = False
+    addresses: tuple[AddressRedirect, ...] = ()  # where the host has several
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,11 @@ def _astray(answers: list[AddressAnswer]) -> Container[int]:
 
 @check("smoke.service.redirect", severity="medium", runbook="service-redirect")
 def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
-    """Plain HTTP redirects to HTTPS of a declared host; a closed port passes, too."""
+    """Plain HTTP redirects to HTTPS of a declared host, at each address; a closed port passes, too."""
+    for each in http_redirect.addresses:
+        if each.status < 500:  # of the others smoke.service.addresses tells
+            told = f"answered {each.status}"
+            judge("plain HTTP redirects", each.status, one_of=REDIRECTS, of=each.address, reason=told)
     if http_redirect.closed:
         judge("plain HTTP", "closed", equals="closed")
         return
