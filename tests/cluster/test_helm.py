@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,19 @@ CASES: dict[str, tuple[Object, str, Any]] = {
 }
 
 
-def helm(plane: ControlPlane, *words: str) -> subprocess.CompletedProcess[str]:
+def helm_words(plane: ControlPlane, *words: str) -> list[str]:
     config = plane.place / "helm.kubeconfig"
     if not config.exists():
         plane.kubeconfig("helm", ADMIN)
         document = json.loads(config.read_text())
         document["clusters"][0]["cluster"] = {"server": plane.url, "insecure-skip-tls-verify": True}
         config.write_text(json.dumps(document))
-    return subprocess.run(
-        [f"{folder()}/helm", f"--kubeconfig={config}", f"--namespace={SPACE}", *words],
-        capture_output=True, text=True, timeout=120, check=False, cwd=plane.place,
-    )  # fmt: skip
+    return [f"{folder()}/helm", f"--kubeconfig={config}", f"--namespace={SPACE}", *words]
+
+
+def helm(plane: ControlPlane, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(helm_words(plane, *words), capture_output=True, text=True, timeout=120, check=False,
+                          cwd=plane.place)  # fmt: skip
 
 
 def chart(place: Path, item: Object) -> str:
@@ -94,6 +97,40 @@ def test_as_helm_then_upgrades(name: str, told: dict[str, Manifest], plane: Cont
     assert found.accepted == (done.returncode == 0), (found.said, done.stderr)
     if found.accepted:
         _is_there(plane.get(path_of(after))["spec"], after["spec"])
+
+
+def test_a_release_that_is_pending(told: dict[str, Manifest], plane: ControlPlane, tmp_path: Path) -> None:
+    """helm/helm#11863, #30601, #7476, fluxcd/helm-controller#149: Helm was killed while it waited for its pods."""
+    item = _in_space(web("stuck"))
+    here = chart(tmp_path / "stuck", item)
+    assert helm(plane, "install", "stuck", here).returncode == 0
+    context = files(context_for(tmp_path, SPACE, plane, reach=("namespace", "secrets")), item)
+
+    def refused() -> list[str]:
+        found = kubernetes_manifests.gather(SPACE, context, Deadline(60)).manifests
+        return [f"{each.name}: {each.said}" for each in found if not each.accepted]
+
+    assert refused() == []
+    after = changed(item, "spec.template.spec.nodeSelector", {"none": "such"})
+    chart(tmp_path / "stuck", after)
+    words = helm_words(plane, "upgrade", "stuck", here, "--wait", "--timeout=100s")
+    waiting = subprocess.Popen(words, cwd=plane.place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        pending = f"/api/v1/namespaces/{SPACE}/secrets?labelSelector=name%3Dstuck%2Cstatus%3Dpending-upgrade"
+        while not plane.get(pending)["items"]:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    finally:
+        waiting.kill()
+        waiting.wait()
+    (said,) = refused()
+    assert said.startswith(f"Helm release {SPACE}/stuck: the release is pending-upgrade")
+    done = helm(plane, "upgrade", "stuck", here)
+    assert done.returncode != 0
+    assert "another operation (install/upgrade/rollback) is in progress" in done.stderr
+    assert helm(plane, "rollback", "stuck", "1").returncode == 0
+    assert refused() == []
 
 
 def _is_there(live: Any, asked: Any) -> None:

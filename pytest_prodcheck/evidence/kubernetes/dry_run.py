@@ -19,6 +19,7 @@ from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
 from pytest_prodcheck.evidence.kubernetes.coming_standards import Standard, changed, manifest_under_standard
 from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
 from pytest_prodcheck.evidence.kubernetes.flux import forces
+from pytest_prodcheck.evidence.kubernetes.helm_releases import pending_releases
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, kind_and_name
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import kind_description
@@ -48,7 +49,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     where = f"Kubernetes API ({(cluster and cluster.context) or 'current context'})"
     return (Sending(where, "GET each object of kubernetes.manifests"),
             Sending(where, "PATCH, PUT or POST each of them with dryRun=All, which stores nothing"),
-            Sending(where, "POST a pod of each template in them with dryRun=All"))  # fmt: skip
+            Sending(where, "POST a pod of each template in them with dryRun=All"),
+            Sending(where, "GET secrets of Helm of pending releases, where reach names secrets"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> K
     usual = most_common(each.way for each in jobs)
     files = _FileObjects([item for _, item in found], _standards(jobs, usual, version, context, deadline))
     results = _run_concurrently([partial(_dry_run, each, usual, files, context, deadline) for each in jobs], deadline)
-    return KubernetesManifests(tuple(each for pair in results for each in pair), version)
+    lives = [each.place.live for each in jobs if each.place is not None]
+    pending = pending_releases(lives, context, deadline)
+    return KubernetesManifests((*(each for pair in results for each in pair), *pending), version)
 
 
 def _standards(
