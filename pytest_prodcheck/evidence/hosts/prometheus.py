@@ -45,6 +45,7 @@ def _resource_use(
     match: str, span: str, memory_span: str, at: float | None, context: Context, deadline: Deadline
 ) -> tuple[HostUse, ...]:
     where = selector(match)
+    _refuse_merged(where, context, deadline, at)
     # shares of what was counted, so that a host that was started a minute ago is judged by that minute
     cpu = _by_host(
         f"1 - sum by (instance) (rate(node_cpu_seconds_total{{{NOT_USED},{where}}}[{span}]))"
@@ -70,6 +71,7 @@ def mounts(
 ) -> tuple[int, tuple[MountUse, ...]]:
     """How many hosts there are, and the space and inodes of their declared mount points."""
     where = selector(match)
+    _refuse_merged(where, context, deadline)
     up = _scrape_success(where, context, deadline)
     paths = "|".join(_escaped(each) for each in wanted)
     told: dict[tuple[str, str, str], float | None] = {}
@@ -126,6 +128,17 @@ def _scrape_success(
 ) -> dict[str, float | None]:
     """Host -> 1 where a scrape of it succeeded lately, else 0."""
     return _by_host(f"max by (instance) (max_over_time(up{{{where}}}[{RECENT}]))", context, deadline, at)
+
+
+def _refuse_merged(where: str, context: Context, deadline: Deadline, at: float | None = None) -> None:
+    """Raises EvidenceProblem where several machines have one `instance`: their numbers would be mixed."""
+    query = f"count by (instance) (count by (instance, nodename) (node_uname_info{{{where}}})) > 1"
+    found = _by_host(query, context, deadline, at)
+    if found:
+        name, number = next(iter(found.items()))
+        told = f"hosts: {number or 2:.0f} machines have the label instance={name}: which numbers are whose is not known"
+        hint = "give each its own `instance`, or let `match` select one, for example by its cluster"
+        raise EvidenceProblem(Problem("configuration", told, hint))
 
 
 def _by_host(query: str, context: Context, deadline: Deadline, at: float | None) -> dict[str, float | None]:

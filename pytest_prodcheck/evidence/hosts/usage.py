@@ -21,7 +21,7 @@ def _seconds(target: str, environment: Environment) -> float:
     declared = environment.hosts[target]
     if declared.source == "kubernetes" and environment.kubernetes is not None:
         return environment.kubernetes.timeout * 2 + 5
-    return 4 * environment.prometheus.timeout + 5 if environment.prometheus is not None else local.LOOK + 10
+    return 5 * environment.prometheus.timeout + 5 if environment.prometheus is not None else local.LOOK + 10
 
 
 def _host(target: str, environment: Environment) -> str:
@@ -44,7 +44,7 @@ def _sends(what: str, queries: int, reads: tuple[str, ...]) -> Callable[[str, En
 
 @evidence(
     "host-use", axis="host", seconds=_seconds, host=_host,
-    sends=_sends("processor and memory", 3, (kubernetes.USE, kubernetes.NODES)),
+    sends=_sends("processor and memory", 4, (kubernetes.USE, kubernetes.NODES)),
 )  # fmt: skip
 def host_use(target: str, context: Context, deadline: Deadline) -> HostsUse:
     """Processor and memory of a host, or of several of a kind."""
@@ -60,7 +60,7 @@ def host_use(target: str, context: Context, deadline: Deadline) -> HostsUse:
 
 @evidence(
     "host-mounts", axis="host", feature="mounts", seconds=_seconds, host=_host,
-    sends=_sends("mounted file systems", 3, ()),
+    sends=_sends("mounted file systems", 4, ()),
 )  # fmt: skip
 def host_mounts(target: str, context: Context, deadline: Deadline) -> HostsMounts:
     """Space and inodes of the declared mount points."""

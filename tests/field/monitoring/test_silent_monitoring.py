@@ -37,6 +37,10 @@ scrape_configs:
 - {{job_name: pushgateway, honor_labels: true, static_configs: [{{targets: ["{pushgateway}"]}}]}}
 - {{job_name: shop, metrics_path: /shop, static_configs: [{{targets: ["{exporter}"]}}]}}
 - {{job_name: seldom, scrape_interval: 2s, metrics_path: /seldom, static_configs: [{{targets: ["{exporter}"]}}]}}
+- job_name: node
+  static_configs:
+  - {{targets: ["{exporter}"], labels: {{instance: hostname, __metrics_path__: /node-a, host: a}}}}
+  - {{targets: ["{exporter}"], labels: {{instance: hostname, __metrics_path__: /node-b, host: b}}}}
 - job_name: both
   metrics_path: /shop
   static_configs:
@@ -72,7 +76,18 @@ receivers:
 - {{name: chat, slack_configs: [{{api_url: "http://{exporter}/taken", channel: shop}}]}}
 - {{name: nobody}}
 """
+def node(name: str, free: float) -> str:
+    """What a node_exporter tells of a machine with that share of its disk left."""
+    mount = 'device="/dev/sda",fstype="ext4",mountpoint="/"'
+    space = [("size", 1.0), ("free", free), ("avail", free)]
+    lines = [f"node_filesystem_{what}_bytes{{{mount}}} {share * 1e12}" for what, share in space]
+    lines += [f"node_filesystem_{what}{{{mount}}} 1000" for what in ("files", "files_free")]
+    return "\n".join([f'node_uname_info{{nodename="{name}"}} 1', *lines]) + "\n"
+
+
 TEXTS = {
+    "node-a": node("a", 0.5),
+    "node-b": node("b", 0.01),
     "shop": "# TYPE shop_requests_total counter\nshop_requests_total {n}\n"
     "# TYPE shop_seconds histogram\n"
     'shop_seconds_bucket{le="1"} 0\nshop_seconds_bucket{le="5"} 0\nshop_seconds_bucket{le="+Inf"} {n}\n'
@@ -91,12 +106,14 @@ class Site:
     folder: Path
     server: Server
 
-    def judged(self, alerts: str = 'required = ["Watchdog"]', extra: str = "", prometheus: str = "") -> dict[str, str]:
+    def judged(
+        self, alerts: str = 'required = ["Watchdog"]', extra: str = "", prometheus: str = "",
+        checks: tuple[str, ...] = ("pre_deploy.monitoring.*", "smoke.metrics.*"),
+    ) -> dict[str, str]:  # fmt: skip
         """Check id -> outcome and reasons of what is not green."""
         told = alerts.replace("ALERTMANAGER", f'alertmanager = "http://{self.alertmanager}"')
         text = TOML.format(prometheus=prometheus or self.prometheus, alerts=told, extra=extra)
-        patterns = ("pre_deploy.monitoring.*", "smoke.metrics.*")
-        return colours(Project.make(self.folder, text, ""), patterns, "r1", window=600)
+        return colours(Project.make(self.folder, text, ""), checks, "r1", window=600)
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +312,8 @@ def test_a_configuration_that_prometheus_refused(site: Site) -> None:
     finally:
         file.write_text(before)
         site.server.ask("/-/reload", "POST")
+        path = "/api/v1/alertmanagers"
+        site.server.wait(lambda: site.server.ask(path)["data"]["activeAlertmanagers"], "the Alertmanager")
 
 
 def test_peers_behind_one_address(site: Site, tmp_path: Path) -> None:
@@ -313,6 +332,14 @@ def test_peers_behind_one_address(site: Site, tmp_path: Path) -> None:
                 found = site.judged(quiet('severity="page"', f'alertmanager = "http://127.0.0.1:{front.port}"\n'))
             assert found[QUIET].startswith(outcome)
             assert "Prometheus sends to 1 of 2 Alertmanagers" in found[ALERTS]
+
+
+@pytest.mark.parametrize(("host", "outcome"), [("", "errored"), (',host="a"', "passed"), (',host="b"', "failed")])
+def test_machines_that_share_an_instance(host: str, outcome: str, site: Site) -> None:
+    """grafana/agent#1779: a relabelling gives each the same; the full disk of one hides behind the other's."""
+    hosts = f"\n[environments.live.hosts.web]\nsource = \"prometheus\"\nmatch = 'job=\"node\"{host}'\n"
+    found = site.judged(extra=hosts, checks=("pre_deploy.resources.disk",))
+    assert found.get("pre_deploy.resources.disk", "passed").startswith(outcome)
 
 
 def silence_in(alertmanager: str, matchers: list[dict[str, Any]]) -> None:
