@@ -140,7 +140,7 @@ def _ask_system(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddre
 
 
 def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
-    """A and AAAA side by side; one of them is enough, for some servers never answer AAAA."""
+    """A and AAAA side by side. A has to be answered, also by none; some servers never answer AAAA."""
     try:
         from dns.exception import DNSException
         from dns.name import from_text
@@ -165,7 +165,7 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
     for family, answer in zip(("IPv4", "IPv6"), answers, strict=True):
         if isinstance(answer, list):
             found += [ResolvedAddress(family, each, port) for each in answer]  # type: ignore[arg-type]
-    if found:
+    if found and isinstance(answers[0], (list, NameNotFound)):
         return tuple(found)
     unknown = [each for each in answers if isinstance(each, EvidenceProblem) and not isinstance(each, NameNotFound)]
     if unknown or None in answers:

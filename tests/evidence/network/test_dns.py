@@ -51,6 +51,24 @@ def test_name_server_that_fails_is_a_problem() -> None:
         assert problem_of(lambda: gather("dns-name", "db", context(**tables(server)))).kind == "dns"
 
 
+@pytest.mark.parametrize(("failing", "told"), [("A", "SERVFAIL for A"), ("AAAA", "")])
+def test_users_of_ipv4_alone_count(failing: str, told: str) -> None:
+    """A zone that breaks for A alone: most users have no address, although AAAA is answered."""
+
+    def answer(query: Any, _: Any) -> bytes:
+        asked = "AAAA" if "AAAA" in query.question[0].to_text() else "A"
+        if asked == failing:
+            return reply(query, code=2)
+        return reply(query, (NAME, asked, "10.0.0.1" if asked == "A" else "fd00::1"))
+
+    with dns_server(answer) as server:
+        given = context(**tables(server))
+        if told:
+            assert told in problem_of(lambda: gather("dns-name", "db", given)).message
+        else:
+            assert gather("dns-name", "db", given).addresses == ("10.0.0.1",)
+
+
 def test_own_timeout_counts() -> None:
     with dns_server(lambda *_: None) as server:
         assert problem_of(lambda: gather("dns-name", "db", context(**tables(server)), 30)).kind == "dns"
