@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_prodcheck.judging.checks import definition_of
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.records import EvidenceProblem
 
 
 def judged(check: Callable[..., None], record: object, **more: Any) -> Ledger:
@@ -24,7 +25,10 @@ def judged(check: Callable[..., None], record: object, **more: Any) -> Ledger:
 
 
 def outcomes(check: Callable[..., None], record: object, **more: Any) -> str:
-    """Passed, or the outcome and the reasons."""
-    ledger = judged(check, record, **more)
+    """Passed, or the outcome and the reasons; errored where the check finds no evidence to judge."""
+    try:
+        ledger = judged(check, record, **more)
+    except EvidenceProblem as error:
+        return f"errored: {error.problem}"
     said = [each.reason for each in ledger.judgements if each.reason]
     return str(ledger.outcome) if str(ledger.outcome) == "passed" else f"{ledger.outcome}: " + "; ".join(said)

@@ -88,8 +88,11 @@ class RedisNode:
     role: str = ""  # "master" or "slave", as INFO says
     loading: bool = False
     link_up: bool = False  # of a replica
+    read_only: bool = True  # of a replica: replica-read-only
     syncing: bool = False  # a replica that is loading its first copy
     replicas: int = 0  # connected to a primary
+    clients: int = 0  # connected, with replicas
+    maxclients: int = 0  # 0 where it is not told
     used_memory: int = 0  # what counts against maxmemory: without buffers for replicas and the append-only file
     maxmemory: int = 0  # 0: no limit
     resident: int = 0  # used_memory_rss: what the machine holds for it

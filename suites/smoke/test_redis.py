@@ -52,6 +52,8 @@ def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
             if judge("replica link", node.link_up, of=node.address, reason=state) and node.history and histories:
                 why = "its replication id belongs to no declared primary: it replicates from an undeclared one"
                 judge("follows a primary of this group", node.history in histories, of=node.address, reason=why)
+            why = "replica-read-only is no: what clients write there is on no other node, and lost with the next copy"
+            judge("replica is read-only", node.read_only, of=node.address, warn_only=True, reason=why)
     clustered = [node for node in nodes if node.cluster is not None]
     if clustered:
         _clusters(clustered, redis_group)
@@ -80,6 +82,22 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
         judge("slots served", cluster.slots_served, equals=SLOTS, of=address,
               reason=f"{cluster.slots_served} of {SLOTS}: keys in the others cannot be read")  # fmt: skip
         judge("slots being moved", cluster.moving, at_most=Limit(warn=0), of=address, reason="is a reshard going on?")
+
+
+@check("smoke.redis.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="redis-connections")
+def test_connections_are_left(redis_group: RedisGroup, limit: Limit) -> None:
+    """The used share of maxclients; nodes that do not tell it (before Redis 7) are only counted."""
+    full = [node for node in redis_group.nodes if node.problem is not None and node.problem.kind == "full"]
+    for node in full:
+        judge("connections used", 100.0, at_most=limit, unit="%", of=node.address)
+    silent = 0
+    for node in _answering(redis_group) if full else _answering_some(redis_group):
+        if node.maxclients:
+            judge("connections used", 100 * node.clients / node.maxclients, at_most=limit, unit="%", of=node.address,
+                  reason=f"{node.clients} of maxclients {node.maxclients}")  # fmt: skip
+        else:
+            silent += 1
+    judge("nodes that do not tell maxclients", silent, at_least=0)
 
 
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory",

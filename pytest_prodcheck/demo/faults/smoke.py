@@ -20,7 +20,7 @@ _CONNECTS, _PRIMARY, _STANDBYS, _CONNECTIONS = (
 _RESPONDS, _REDIS_ROLES, _MEMORY, _PERSISTENCE = (
     ("smoke.redis.responds",), ("smoke.redis.roles",), ("smoke.redis.memory",), ("smoke.redis.persistence",),
 )  # fmt: skip
-_WRITES = ("smoke.redis.writes",)
+_WRITES, _CLIENTS = ("smoke.redis.writes",), ("smoke.redis.connections",)
 _TOKENS, _ROLES = ("security.authentication.tokens",), ("security.authorization.roles",)
 _ACCESS = (
     *_TOKENS, *_ROLES, "security.authorization.ownership", "security.authentication.logout",
@@ -32,7 +32,7 @@ _ENCRYPTED, _COLUMNS = ("security.encryption.postgres",), ("security.encryption.
 _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS,
        *data_integrity.POSTGRES)  # fmt: skip
 _ORDERS = (*_ORDER, *_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)  # what reads or writes orders
-_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, *_WRITES,
+_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, *_WRITES, *_CLIENTS,
           "security.encryption.redis", *data_integrity.REDIS)  # fmt: skip
 _TLS = tuple(  # of an address that cannot be reached nothing is known
     f"security.tls.{name}"
@@ -181,6 +181,7 @@ FAULTS = (
     Fault("redis-memory-full", "more memory is used than the limit allows", (*_MEMORY, *_WRITES), part=_CACHES),
     Fault("redis-memory-volatile", "the memory is full, the policy volatile-lru, and no key has a time to live",
           (*_MEMORY, *_WRITES), part=_CACHES),
+    Fault("redis-connections-95", "nearly all connections are in use", _CLIENTS, part=_CACHES),
     Fault("redis-refuses-writes", "more replicas are required than exist, so writes are refused", _WRITES,
           part=_CACHES),
     Fault("redis-save-fails", "the last save failed, so writes are refused", (*_PERSISTENCE, *_WRITES),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from suites.smoke.test_redis import test_memory_is_left_where_nothing_may_be_evicted, test_what_is_saved_is_saved
+from suites.smoke.test_redis import (
+    test_connections_are_left,
+    test_memory_is_left_where_nothing_may_be_evicted,
+    test_what_is_saved_is_saved,
+)
 from tests.evidence.contexts import context, gather
 from tests.evidence.redis.test_topologies import outcomes_of_checks, red
 from tests.evidence.redis.topologies import Server, servers, until
@@ -98,6 +103,36 @@ def test_a_machine_whose_memory_is_used_up(tmp_path: Path) -> None:
         full = replace(node, resident=int(share * machine), maxmemory=limit)
         said = outcomes(test_memory_is_left_where_nothing_may_be_evicted, replace(group, nodes=(full,)))
         assert said.partition(":")[0] == expected, said
+
+
+def test_connections_that_leak(tmp_path: Path) -> None:
+    """vermillion#173, ApeRAG#584, djangosnippets.org#224: it answers, and soon takes nobody any more."""
+    with servers(tmp_path, ("maxclients 40",)) as (server,), contextlib.ExitStack() as held:
+        assert connections(server) == "passed"
+        for count in range(1, 38):
+            held.enter_context(socket.create_connection(("127.0.0.1", server.port), 5))
+            if count == 30:
+                until(lambda: server.info("clients")["connected_clients"] > 30)
+                assert connections(server).startswith("warned")
+        until(lambda: server.info("clients")["connected_clients"] > 37)
+        assert connections(server).startswith("failed")
+
+
+def connections(server: Server) -> str:
+    return outcomes(test_connections_are_left, gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}})))
+
+
+def test_a_replica_that_takes_writes(tmp_path: Path) -> None:
+    """redis-doc#1687, redis#6842: a client that follows an old address writes there, and nothing says so."""
+    with servers(tmp_path, (), ()) as (primary, replica):
+        replica.do("REPLICAOF", "127.0.0.1", primary.port)
+        until(lambda: replica.info("replication")["master_link_status"] == "up")
+        assert red(outcomes_of_checks([primary, replica], 1, 1)) == {}
+        replica.do("CONFIG", "SET", "replica-read-only", "no")
+        assert replica.do("SET", "order", "7")
+        found = red(outcomes_of_checks([primary, replica], 1, 1))
+    assert set(found) == {"roles"}
+    assert found["roles"].startswith("warned")
 
 
 def test_a_script_that_does_not_end(tmp_path: Path) -> None:
