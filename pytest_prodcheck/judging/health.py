@@ -15,7 +15,7 @@ BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "cr
 DEGRADED = ("warn", "warning", "degraded", "yellow")
 TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
 _CODES = ("code", "statuscode", "status_code")
-_FLAGS = ("healthy", "ok", "up", "alive", "ready", "success")
+_FLAGS = ("healthy", "ok", "alive", "ready", "success")  # "up": 0 may be the seconds since the start
 _MAINTENANCE = ("maintenance", "maintenancemode", "maintenance_mode", "inmaintenance")
 # of a member that is not named so, such as {"database": "down"}: words that are hardly a setting's
 _PLAIN_BAD = ("fail", "failed", "failing", "unhealthy", "down", "unavailable", "dead", "ko", "nok", "crashed")

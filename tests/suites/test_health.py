@@ -56,7 +56,7 @@ def outcome(body: str, kind: str, status: int = 200) -> Outcome:
         (NEXTCLOUD % "false", JSON),
         ('[{"name": "db", "status": "UP"}]', JSON),
         ('{"code": 0, "data": {"status": "UP"}}', JSON),
-        ('{"status": 200, "code": "E17", "up": 86400}', JSON),
+        ('{"status": 200, "code": "E17", "up": 0}', JSON),
         ('{"edsc": {"ok?": true}}', JSON),
         ('{"database": "ok", "level": "error"}', JSON),
         (PINGDOM % "OK", XML),
