@@ -54,7 +54,8 @@ def _newest_status(name: str, space: str, context: Context, deadline: Deadline) 
     if not server.items(path, deadline, labels_of, labelSelector=f"{mine},status in ({','.join(_PENDING)})"):
         return ""
     revisions = server.items(path, deadline, labels_of, labelSelector=mine)
-    return str(max(revisions, key=_revision, default={}).get("status", ""))
+    newest: dict[str, str] = max(revisions, key=_revision, default={})
+    return newest.get("status", "")
 
 
 def _revision(labels: dict[str, str]) -> int:

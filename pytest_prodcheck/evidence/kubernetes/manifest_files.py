@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.evidence.tools.bounded_data import refuse_bombs
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -119,3 +120,9 @@ def template(item: Object) -> Object:
     if kind == "CronJob":
         return table(item, "spec", "jobTemplate", "spec", "template", "spec")
     return table(item, "spec", "template", "spec")
+
+
+def template_labels(item: Object) -> dict[str, str]:
+    """The labels of the pods that an object makes."""
+    spec = table(item, "spec", "jobTemplate", "spec") if item.get("kind") == "CronJob" else table(item, "spec")
+    return labels_of(item if item.get("kind") == "Pod" else table(spec, "template"))

@@ -13,14 +13,15 @@ from urllib.parse import quote
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.certificate_pairs import CertificatePair, certificate_pair
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
+from pytest_prodcheck.evidence.kubernetes.egress_policies import keeps_from_dns
 from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
-from pytest_prodcheck.evidence.kubernetes.manifest_files import kind_and_name, template
+from pytest_prodcheck.evidence.kubernetes.manifest_files import kind_and_name, template, template_labels
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.object_references import misdirected, of_object
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, mounts, named_ports, probes
-from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
+from pytest_prodcheck.evidence.kubernetes.selectors import fits
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.kubernetes import Finding
 
@@ -165,6 +166,8 @@ def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
                 continue
     for what, wrong in (*crossings(item, there), *probes(template(item)), *mounts(template(item)), *misdirected(item)):
         yield Finding(f"{own}: {what}", wrong)
+    if later := keeps_from_dns(item, there):
+        yield Finding(f"{own}: egress", later=later)
     if _is_of_kind(item, "Service"):
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))
         if later := _selects_nothing(item, there):
@@ -259,8 +262,6 @@ def _target_ports(service: Object, there: ExistingObjects) -> Iterator[tuple[str
 def _selected(selector: Object, objects: Iterable[Object]) -> list[Object]:
     found = []
     for each in objects:
-        spec = table(each, "spec", "jobTemplate", "spec") if each.get("kind") == "CronJob" else table(each, "spec")
-        made = each if each.get("kind") == "Pod" else table(spec, "template")
-        if template(each) and fits(selector, labels_of(made)):
+        if template(each) and fits(selector, template_labels(each)):
             found.append(template(each))
     return found

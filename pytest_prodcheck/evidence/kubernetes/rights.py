@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 _GROUP = "rbac.authorization.k8s.io"
 NAME = "prodcheck"
-# of use where they are granted: the version of the Pod Security Standards that is enforced, why a rollout stands
+# of use where they are granted: the version of the Pod Security Standards that is enforced, why a rollout stands,
+# whether another policy lets pods ask DNS
 _BESIDES = (
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list"]},
 )
 _PLACING = tuple({"apiGroups": [group], "resources": [resource], "verbs": ["list"]} for group, resource in PLACING)
 _CLASSES = ({"apiGroups": [GROUP], "resources": [RESOURCE], "verbs": ["list"]},)  # how much room their pods take

@@ -119,3 +119,32 @@ def test_an_autoscaler_that_looks_in_another_group(version: str | None, said: st
     scaler = item("HorizontalPodAutoscaler", "web", "autoscaling/v2", spec={"scaleTargetRef": target, "maxReplicas": 3})
     found = told(web, scaler)
     assert said in found if said else found == "passed"
+
+
+DNS: Object = {"ports": [{"port": 53, "protocol": "UDP"}]}
+DATABASE: Object = {"ports": [{"port": 5432}]}
+
+
+def policy(name: str, selector: Object, *rules: Object, kinds: tuple[str, ...] = ("Egress",)) -> Object:
+    return item("NetworkPolicy", name, "networking.k8s.io/v1",
+                spec={"podSelector": selector, "policyTypes": list(kinds), "egress": list(rules)})  # fmt: skip
+
+
+@pytest.mark.parametrize(("policies", "warned"), [
+    ((policy("deny", {}),), True), ((policy("own", {"matchLabels": {"app": "web"}}, DATABASE),), True),
+    ((policy("other", {"matchLabels": {"app": "other"}}, DATABASE),), False),
+    ((policy("own", {}, {"ports": [{"port": 53}]}),), True),  # by TCP alone
+    ((policy("own", {}, DATABASE, DNS),), False), ((policy("all", {}, {}),), False),
+    ((policy("own", {}, {"ports": [{"port": 1, "endPort": 65535, "protocol": "UDP"}]}),), False),
+    ((policy("deny", {}), policy("dns", {}, DNS)), False),
+    ((policy("deny", {}), policy("dns", {"matchLabels": {"app": "other"}}, DNS)), True),
+    ((policy("in", {}, kinds=("Ingress",)),), False),
+], ids=["deny", "own", "other", "tcp", "dns", "all", "range", "two", "two-others", "ingress"])  # fmt: skip
+def test_pods_that_may_not_ask_dns(policies: tuple[Object, ...], warned: bool, told: Any) -> None:
+    """kubernetes/website#54997, #38267, killer-sh/cks-course-environment#2: pods find nobody by name."""
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [APP]}}
+    web = item("Deployment", "web", "apps/v1", spec={"selector": {"matchLabels": labels}, "template": template})
+    found = told(web, *policies)
+    assert found.startswith("warned: ") if warned else found == "passed"
+    assert ("may not ask DNS" in found) is warned
