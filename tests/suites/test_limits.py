@@ -66,6 +66,8 @@ IN_CONDITIONS = {
     "first + _SECONDS": "growing delay, in addition to the first",
     "backups.now + AHEAD": "largest time in the future", "found.now + AHEAD": "largest time in the future",
     "archive.now + AHEAD": "largest time in the future", "-AHEAD": "largest time in the future",
+    "UNREADY": "time not ready", "BACK_OFF": "run after which a crash counts anew",
+    "DAY": "time in which a Job that nobody repeats counts", "SETTLING": "time that an autoscaler may lack metrics",
 }  # fmt: skip
 NO_LIMITS_THERE = {
     "len(before) >= ENOUGH": "whether there is a median", "len(looks) < 4": "whether there is a trend",
@@ -74,6 +76,7 @@ NO_LIMITS_THERE = {
     "after.good + after.failed < samples_needed(95)": "the same", "seconds >= 2 * size": "the unit that is shown",
     "abs(seconds) >= DAY": "the unit that is shown", "len(server.attacks) >= ATTACKS": "all that are known",
     "100 * (whole.failed - late) > crossed * (whole.good + whole.failed)": "a share in percent",
+    "container.restarts <= CRASHES": "whether crashes are a loop",
     "len(able) >= max(quorum, len(found.sentinels) // 2 + 1)": "a majority, of Redis itself",
 }  # fmt: skip
 
