@@ -150,7 +150,10 @@ def _rule(
     interval = float(group.get("interval") or 60)
     name, where = plain(str(rule["name"]), 200), plain(str(group.get("name", "")), 200)
     firing, what, query = rule.get("state") == "firing", f"rule {name}", str(rule.get("query", ""))
-    lacks = absence.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
+    try:
+        lacks = absence.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
+    except EvidenceProblem:  # series that are too many to count are there
+        lacks = ""
     silenced = notifying.silenced({**_fixed_labels(rule), "alertname": name}, context, deadline)
     return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval, lacks, silenced)
 

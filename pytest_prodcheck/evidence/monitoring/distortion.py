@@ -40,16 +40,24 @@ def too_short(
     return f"{first.function}({first.name or first.text}{first.range})"
 
 
-def is_capped(query: str, value: float, what: str, context: Context, deadline: Deadline) -> bool:
-    """Whether a quantile is the bound of the largest finite bucket, so that it may be anything above it."""
+def is_capped(query: str, value: float, window: float, what: str, context: Context, deadline: Deadline) -> bool:
+    """Whether a quantile is the bound of the largest finite bucket, and something above was counted in the window."""
     if not QUANTILE.search(query):
         return False
-    buckets = [each.text for each in selectors(query) if each.name.endswith("_bucket")]
-    for each in buckets:
-        found = prometheus.prometheus(context, deadline).vector(f"count by (le) ({each})", what, deadline)
-        bounds = [_bound(sample.labels.get("le", "")) for sample in found]
-        if any(math.isclose(value, largest) for largest in [max(filter(math.isfinite, bounds), default=math.nan)]):
-            return True
+    server = prometheus.prometheus(context, deadline)
+    for each in selectors(query):
+        if not each.name.endswith("_bucket"):
+            continue
+        found = server.vector(f"count by (le) ({each.text})", what, deadline)
+        bounds = {label: _bound(label) for label in (sample.labels.get("le", "") for sample in found)}
+        finite = [label for label, bound in bounds.items() if math.isfinite(bound)]
+        largest = max(finite, key=bounds.__getitem__, default="")
+        if largest and math.isclose(value, bounds[largest]):
+            inner = each.text.removeprefix(each.name).strip("{}").rstrip(", ")
+            whole, below = (f"sum(increase({each.name}{{{inner and inner + ','}le=\"{label}\"}}[{window:.0f}s]))"
+                            for label in ("+Inf", largest))  # fmt: skip
+            if server.vector(f"{whole} - {below} > 0", what, deadline):
+                return True
     return False
 
 

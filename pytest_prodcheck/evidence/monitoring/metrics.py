@@ -33,7 +33,7 @@ def _queries(target: str, environment: Environment) -> int:
     query = environment.metrics[target].query
     raw, hiding = len(miscounting.raw_counters(query)), bool(absence.HIDING.search(query))
     short = hiding or environment.metrics[target].empty_numerator is not None
-    buckets = len(selectors(query)) if distortion.QUANTILE.search(query) else 0
+    buckets = 2 * len(selectors(query)) if distortion.QUANTILE.search(query) else 0
     return (5 + raw + 2 * hiding + short + buckets) * len(services_of_metric(environment, target))
 
 
@@ -115,7 +115,7 @@ def _reading(
             told = f"{what}: {short} has fewer than two samples, so nothing that happens can be seen in it"
             hint = "use a range of at least four scrape intervals"
             raise EvidenceProblem(Problem("configuration", told, hint))
-    capped = value is not None and distortion.is_capped(asked, value, f"metric {target}", context, deadline)
+    capped = value is not None and distortion.is_capped(asked, value, window, f"metric {target}", context, deadline)
     return MetricReading(service, value, said, samples, recent, capped=capped)
 
 

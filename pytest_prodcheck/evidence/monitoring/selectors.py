@@ -13,7 +13,9 @@ _TOKEN = re.compile(
 )
 _NAMED = re.compile(r"""__name__\s*=\s*["'`]([A-Za-z_:][A-Za-z0-9_:]*)["'`]""")
 LABEL_LISTS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
-_WORDS = frozenset({"and", "or", "unless", "offset", "bool", "atan2", "inf", "nan"})
+_WORDS = frozenset(
+    {"and", "or", "unless", "offset", "bool", "atan2", "inf", "nan", "default", "if", "ifnot", "keep_metric_names"}
+)  # the last four are of VictoriaMetrics
 _PART = re.compile(r"(?<![0-9])([0-9]{1,18})(ms|[smhdwy])")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 

@@ -92,6 +92,7 @@ TEXTS = {
     "# TYPE shop_seconds histogram\n"
     'shop_seconds_bucket{le="1"} 0\nshop_seconds_bucket{le="5"} 0\nshop_seconds_bucket{le="+Inf"} {n}\n'
     "shop_seconds_sum {n}\nshop_seconds_count {n}\n"
+    'even_seconds_bucket{le="1"} 0\neven_seconds_bucket{le="5"} {n}\neven_seconds_bucket{le="+Inf"} {n}\n'
     'fast_seconds_bucket{le="1"} {n}\nfast_seconds_bucket{le="5"} {n}\nfast_seconds_bucket{le="+Inf"} {n}\n',
     "seldom": "# TYPE seldom_errors_total counter\nseldom_errors_total {n}\n",
 }
@@ -255,6 +256,8 @@ def test_a_quantile_above_the_largest_bucket(at_most: str, outcome: str, site: S
     query = "histogram_quantile(0.99, sum by (le) (rate(shop_seconds_bucket[1m])))"
     assert metric(site, query, at_most).startswith(outcome)
     assert metric(site, query.replace("shop_", "fast_"), at_most) == "passed"
+    even = query.replace("shop_", "even_").replace("0.99", "1").replace("bucket[", 'bucket{job="shop"}[')
+    assert metric(site, even, at_most) == ("passed" if outcome == "errored" else metric(site, query, at_most))
 
 
 @pytest.mark.parametrize(
