@@ -24,7 +24,7 @@ CHECKS = {
     "tcp": ("open",),
     "api": ("endpoint", "budget", "openapi"),
     "postgres": ("connects", "primary", "standbys", "connections"),
-    "redis": ("responds", "roles", "memory", "persistence", "writes"),
+    "redis": ("responds", "roles", "memory", "persistence", "writes", "connections"),
     "auth": ("login", "rejects", "required", "session"),
     "workflow": ("order",),
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Act = Callable[["System"], None]
 LOADED_KEYS = 8000  # each larger than the interval at which a loading server answers; 60 ms each
 SAVING = 120_000_000  # microseconds a key; no longer, for this child of the server outlives a killed one
-MOST_CLIENTS, SPARE = 400, 30
+MOST_CLIENTS = 400  # beside the idle ones there is room for the shop and for prodcheck
 BALLAST = 24 * 1024 * 1024  # bytes; beside it, what clients take is little
 
 
@@ -41,33 +41,39 @@ def _restart(group: Group) -> None:
 
 
 class ManyClients:
-    """Idle connections to the primary, nearly as many as it takes."""
+    """Idle connections to the primary or the replica, nearly as many as it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, replica: bool = False) -> None:
+        self._count, self._replica = count, replica
         self._held: list[socket.socket] = []
 
     def on(self, system: System) -> None:
         """Opens them, with room for the shop and for prodcheck."""
-        primary = system.redis.primary
-        primary.do("CONFIG", "SET", "maxclients", MOST_CLIENTS)
-        self._held += [
-            socket.create_connection(("127.0.0.1", primary.port), 10) for _ in range(MOST_CLIENTS - SPARE)
-        ]
-        until(lambda: self._clients(system) >= MOST_CLIENTS - SPARE, "Redis has its idle clients")
+        node = self._node(system)
+        node.do("CONFIG", "SET", "maxclients", MOST_CLIENTS)
+        self._held += [socket.create_connection(("127.0.0.1", node.port), 10) for _ in range(self._count)]
+        until(lambda: _clients(node) >= self._count, "Redis has its idle clients")
 
     def off(self, system: System) -> None:
         """Closes them; returns when the server has noticed."""
         for each in self._held:
             each.close()
         self._held.clear()
-        until(lambda: self._clients(system) < SPARE * 2, "Redis' idle clients are gone")
-        system.redis.primary.do("CONFIG", "SET", "maxclients", 10000)
+        node = self._node(system)
+        until(lambda: _clients(node) < MOST_CLIENTS / 4, "Redis' idle clients are gone")
+        node.do("CONFIG", "SET", "maxclients", 10000)
 
-    def _clients(self, system: System) -> int:
-        return int(system.redis.primary.info("clients")["connected_clients"])
+    def _node(self, system: System) -> Node:
+        return system.redis.replica if self._replica else system.redis.primary
 
 
-_CLIENTS = ManyClients()
+def _clients(node: Node) -> int:
+    return int(node.info("clients")["connected_clients"])
+
+
+def _many_clients(count: int, replica: bool = False) -> tuple[Act, Act]:
+    many = ManyClients(count, replica)
+    return many.on, many.off
 
 
 def _replica_down(system: System) -> None:
@@ -235,7 +241,9 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "redis-memory-full": (_memory(1.02), _memory_back),
     "redis-memory-volatile": (_memory(1.02, "volatile-lru"), _memory_back),
     "redis-full-volatile": (_fill_with_volatile_keys, _remove_volatile_keys),
-    "redis-connections-95": (_CLIENTS.on, _CLIENTS.off),
+    "redis-connections-80": _many_clients(318),
+    "redis-connections-95": _many_clients(370),
+    "redis-replica-connections-95": _many_clients(370, replica=True),
     "redis-refuses-writes": (_replicas_for_writes(2), _replicas_for_writes(0)),
     "redis-save-fails": _saving("BGSAVE", "rdb_last_bgsave_status"),
     "redis-aof-fails": _saving("BGREWRITEAOF", "aof_last_bgrewrite_status"),
