@@ -228,6 +228,12 @@ class CheckHooks:
         if item.config.getoption("xmlpath", None):  # nobody else shows them, and they cost as much as judging
             _show_in_junit(item, result)
         report = yield
+        if error is None and call.excinfo is not None:  # of a TestCase, pytest tells it only now
+            error = call.excinfo.value
+            result = self._result(item, call, error)
+            result = clean_result(result, self.redact) if self.redact is not None else result
+            if item.config.getoption("xmlpath", None):
+                _show_in_junit(item, result)
         report.user_properties.append((result_transport.KEY, result_transport.dump(result)))
         if report.failed and isinstance(error, (JudgementFailed, Inconclusive, EvidenceProblem)):
             report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody

@@ -152,6 +152,23 @@ def test_a_failing_subtest_of_a_plain_test_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [("self.assertEqual(1, 2)", 1, "1 != 2"), ("self.skipTest('no api')", 3, "no api"), ("pass", 0, "")],
+)
+def test_a_test_case_of_unittest_says_why(tmp_path: Path, body: str, code: int, told: str) -> None:
+    """A failure was "judged passed, but its report says failed": cannot tell, where it is proven bad."""
+    project = Project.make(tmp_path)
+    project.write("checks/test_case.py", (
+        "import unittest, pytest\n@pytest.mark.smoke\nclass T(unittest.TestCase):\n"
+        f"    def test_plain(self): {body}\n"
+    ))  # fmt: skip
+    done = project.prodcheck("run", "smoke", "--env", "dev", "--junit-xml", "j.xml")
+    assert (done.returncode, told in done.stdout, "judged passed" in done.stdout) == (code, True, False), done.stdout
+    if code == 1:
+        assert 'name="prodcheck.outcome" value="failed"' in (tmp_path / "j.xml").read_text()
+
+
+@pytest.mark.parametrize(
     ("selection", "marker", "code"),
     [
         ("", "smoke", 1),
