@@ -320,6 +320,7 @@ class KubernetesIngress:
     asleep: tuple[str, ...] = ()  # services whose workloads are all scaled to zero, or whose pods have done their work
     why: tuple[tuple[str, str], ...] = ()  # service -> why a port of it has no ready endpoint
     without_address: tuple[tuple[str, str], ...] = ()  # service of type LoadBalancer -> what an event warns of
+    alone: tuple[str, ...] = ()  # services for the replicas of what has one instance
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,8 @@ def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> Non
 @check("pre_deploy.kubernetes.ingress", severity="critical", runbook="kubernetes-ingress")
 def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     """Every Ingress and load balancer has an address; every port of an Ingress or Service has ready endpoints."""
-    found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
+    found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep,
+             *kubernetes_ingress.alone)
     judge("ingresses and services", len(found), at_least=1)
     reasons = dict(kubernetes_ingress.why)  # each is told once, where its service is judged first
     for ingress in kubernetes_ingress.ingresses:
@@ -216,6 +217,8 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     for name, told in kubernetes_ingress.without_address:
         judge("has an address", False, of=f"service {name}", warn_only=not told,
               reason=f"no load balancer was assigned{told and ': '}{told}")  # fmt: skip
+    for name in kubernetes_ingress.alone:
+        judge("ready endpoints", 0, at_least=1, of=f"service {name}", warn_only=True, reason=reasons.pop(name, ""))
     for name, ready in kubernetes_ingress.services:
         told = reasons.pop(name.partition(", port ")[0], "") if ready == 0 else ""
         judge("ready endpoints", ready, at_least=1, of=f"service {name}", reason=told)

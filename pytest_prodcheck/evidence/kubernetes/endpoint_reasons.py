@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.kubernetes import Pod
 
+NO_REPLICAS = "it is for replicas, and the only pod beside its role is ready: one instance has none"
+_REPLICA_ROLES = ("replica", "standby", "slave", "secondary")
 ASLEEP = "all workloads that it selects are scaled to zero or completed"
 
 
@@ -29,6 +31,17 @@ def is_asleep(service: Object, context: Context, deadline: Deadline) -> bool:
         return not any(asked)
     pods = _pods(service, context, deadline)
     return bool(pods) and all(each.phase == "Succeeded" for each in pods)
+
+
+def lacks_replicas(service: Object, context: Context, deadline: Deadline) -> bool:
+    """Whether it selects the replicas of a database that has one instance: operators make such a service anyhow."""
+    selector = table(service, "spec", "selector")
+    others = {key: value for key, value in selector.items() if str(value).lower() not in _REPLICA_ROLES}
+    if not others or len(others) == len(selector):
+        return False
+    alike = [each for each in pods_of(context, deadline) if fits({"matchLabels": others}, dict(each.labels))]
+    instances = [each for each in alike if each.phase not in ("Succeeded", "Failed")]
+    return len(instances) == 1 and instances[0].ready
 
 
 def endpoint_reason(service: Object, listed: bool, context: Context, deadline: Deadline) -> str:

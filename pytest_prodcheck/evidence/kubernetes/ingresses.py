@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.endpoint_reasons import ASLEEP, endpoint_reason, is_asleep
+from pytest_prodcheck.evidence.kubernetes.endpoint_reasons import (
+    ASLEEP,
+    NO_REPLICAS,
+    endpoint_reason,
+    is_asleep,
+    lacks_replicas,
+)
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
@@ -60,16 +66,20 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
     selecting = {name: each for name, each in services.items() if table(each, "spec", "selector")}
     asleep = [name for name, each in selecting.items()
               if not behind.all.get(name) and is_asleep(each, context, deadline)]  # fmt: skip
+    alone = [name for name, each in selecting.items()
+             if not behind.all.get(name) and name not in asleep
+             and lacks_replicas(each, context, deadline)]  # fmt: skip
     counted = {name: list(_ports(each, behind)) for name, each in selecting.items()
-               if name not in asleep and not _external(each)}  # fmt: skip
+               if name not in (*asleep, *alone) and not _external(each)}  # fmt: skip
     reasons = {
         name: endpoint_reason(services[name], bool(behind.all.get(name)), context, deadline)
         for name, ports in counted.items() if not all(ready for _, ready in ports)
-    } | dict.fromkeys(asleep, ASLEEP)  # fmt: skip
+    } | dict.fromkeys(asleep, ASLEEP) | dict.fromkeys(alone, NO_REPLICAS)  # fmt: skip
     unreached = [name for name, each in services.items() if _lacks_address(each)]
     return KubernetesIngress(
         tuple(ingresses), tuple(pair for ports in counted.values() for pair in ports), tuple(asleep),
         tuple(reasons.items()), tuple((name, latest_warning("Service", name, context, deadline)) for name in unreached),
+        tuple(alone),
     )  # fmt: skip
 
 

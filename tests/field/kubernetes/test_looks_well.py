@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,28 @@ def test_an_init_container_that_succeeded_at_last(space: ControlPlane, given: Co
     pods = kubernetes_pods.gather("c", given, Deadline(30)).pods
     (told,) = [each for pod in pods if pod.name == "migrated" for each in pod.containers if each.init]
     assert (told.ended, told.why) == ("Completed", "")
+
+
+@pytest.mark.parametrize(("instances", "outcome"), [
+    ({"primary": "True"}, "warned"), ({"primary": "True", "": "False"}, "failed"), ({"primary": "False"}, "failed"),
+])  # fmt: skip
+def test_a_service_for_replicas(
+    instances: dict[str, str], outcome: str, space: ControlPlane, given: Context
+) -> None:
+    """percona/percona-postgresql-operator#1726, zalando/postgres-operator#2687: one instance has none; two have one."""
+    name = f"db{len(instances)}{instances['primary'].lower()}"
+    selector = {"cluster": name, "role": "replica"}
+    space.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{name}-ro", **META},
+                 "spec": {"selector": selector, "ports": [{"port": 5432}]}})  # fmt: skip
+    for number, (role, ready) in enumerate(instances.items()):
+        labels = {"cluster": name} | ({"role": role} if role else {})
+        metadata = {"name": f"{name}-{number}", "labels": labels, **META}
+        space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+                     "spec": {"schedulerName": "nobody", "containers": [APP]}})  # fmt: skip
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
+        space.patch(f"{CORE}/pods/{name}-{number}/status", {"status": status})
+    found = kubernetes_ingress.gather("c", given, Deadline(30))
+    mine = [each for each in found.services if each[0] == f"{name}-ro"]
+    alone = tuple(each for each in found.alone if each == f"{name}-ro")
+    only = replace(found, services=tuple(mine), alone=alone, without_address=())
+    assert outcomes(traffic_gets_in, only).startswith(outcome)
