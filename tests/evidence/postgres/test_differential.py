@@ -26,7 +26,7 @@ from pytest_prodcheck.judging.limits import Limit
 from suites.data_integrity import test_schema, test_storage
 from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, installed, server
-from tests.evidence.postgres.test_data import SETTINGS, TABLES
+from tests.evidence.postgres.shop_database import SETTINGS, TABLES
 from tests.suites.test_data_integrity import outcome
 
 PGACTIVITY = Path("/usr/lib/nagios/plugins/check_pgactivity")
