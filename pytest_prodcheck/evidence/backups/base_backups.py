@@ -43,7 +43,8 @@ def base_backups(folder: Path) -> tuple[list[Backup], int]:
     except OSError as error:
         hint = "is `folder` right, is it mounted, and may this user read it?"
         raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
-    found = sorted((each for each in read if each is not None), key=lambda each: each.ended_at)
+    found = [each for each in read if each is not None]
+    found.sort(key=lambda each: (each.ended_at, each.modified_at or 0.0))  # manifests tell whole seconds
     starts = {wal_start_of(each) for each in places}
     found = [_with_its_base(each, folder_of_backup(folder, each.label), starts) for each in found]
     return found, len(read) - len(found)
