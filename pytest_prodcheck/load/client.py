@@ -57,8 +57,7 @@ class Address:
 
     family: int
     where: tuple[Any, ...]
-    idle: deque[Connection] = field(default_factory=deque)
-    open: int = 0
+    ring: deque[Connection] = field(default_factory=deque)  # those that are open, the one whose turn it is first
     connections: int = 0  # that were made
     http2: int = 0  # of them, those that speak it
     refused: int = 0  # that could not be made
@@ -132,7 +131,8 @@ class Connection:
 
     def close(self) -> None:
         """Closes it."""
-        self.address.open -= 1
+        with suppress(ValueError):
+            self.address.ring.remove(self)
         self.sock.close()
 
 
@@ -158,8 +158,8 @@ class Client:
         self.addresses = [known[each] if each in known else _address(*each) for each in wanted]
         self.left = [each for each in known.values() if each not in self.addresses]
         for each in self.left:
-            while each.idle:
-                each.idle.popleft().close()
+            for connection in [connection for connection in each.ring if connection not in self.busy]:
+                connection.close()
 
     def take_phases(self) -> Phases:
         """How long the phases took since this was asked last."""
@@ -206,11 +206,18 @@ class Client:
                 connection.sock.close()
 
     def _borrow_connection(self, call: Call, end: float) -> Connection:
-        """A kept connection to the address whose turn it is, or a new one while there are few."""
+        """The kept connection whose turn it is, or a new one while there are few, or where that one is busy.
+
+        Whoever takes any that rests avoids the slow one of several servers behind a balancer, which users cannot.
+        """
         address = self.addresses[self._turn % len(self.addresses)]
-        while address.idle and address.open >= SPREAD:
-            connection = address.idle.popleft()
+        while len(address.ring) >= SPREAD:
+            connection = address.ring.popleft()  # others get their turn while it is looked at
+            if connection in self.busy:
+                address.ring.append(connection)
+                break
             if connection.alive() and not connection.worn(call):
+                address.ring.append(connection)
                 self._turn += 1
                 return connection
             connection.close()
@@ -246,10 +253,10 @@ class Client:
                 sock.close()
                 raise OwnShortage("the service did not negotiate HTTP/2, which the load requires")
             sock.settimeout(None)
-            address.open += 1
             address.connections += 1
             address.http2 += http2 is not None
-            return Connection(sock, address, http2)
+            address.ring.append(made := Connection(sock, address, http2))
+            return made
         raise reason
 
     def _connect(self, address: Address, call: Call, end: float) -> socket.socket:
@@ -345,7 +352,6 @@ class Client:
             connection.close()
         else:
             connection.rests = clock()
-            connection.address.idle.append(connection)
         return answer
 
     def _discard(self, connection: Connection) -> None:

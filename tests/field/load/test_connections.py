@@ -159,12 +159,30 @@ class Balancer(socketserver.BaseRequestHandler):
     """Gives each connection to the next of three servers, as kube-proxy does; one of them is slow."""
 
     number = itertools.count()
+    slow = 0.6  # seconds
 
     def handle(self) -> None:
         slow = next(self.number) % 3 == 1
         while self.request.recv(65536):
-            time.sleep(0.6 if slow else 0)
+            time.sleep(self.slow if slow else 0)
             self.request.sendall(GOOD)
+
+
+class SlowerBalancer(Balancer):
+    slow = 2.0
+
+
+def test_a_load_avoids_no_slow_server_behind_a_balancer(tmp_path: Path) -> None:
+    """The same: who takes any connection that rests takes those of the quick servers, as no user can."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), SlowerBalancer) as listening:
+        listening.daemon_threads = True
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        run = run_of(context_of(tmp_path, listening.server_address[1], rate="60/s", duration="4s"))
+        listening.shutdown()
+    assert (run.overall.good, run.overall.reasons) == (240, ())
+    slow = sum(number for microseconds, number in run.overall.times.histogram if microseconds > 1_900_000)
+    assert slow > 30, "more than an eighth, where users meet a third"
+    assert is_as(outcomes(run)["p95"], Outcome.FAILED, run)
 
 
 def test_latency_without_load_meets_all_servers_behind_a_balancer(tmp_path: Path) -> None:
