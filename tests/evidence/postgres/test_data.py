@@ -25,15 +25,15 @@ from tests.evidence.postgres.servers import Server, installed
 from tests.evidence.postgres.shop_database import ALL, SETTINGS, changed, find
 
 
-def test_healthy(running: Server, root: Path) -> None:
-    migrations: Migrations = find(running, "postgres-migrations", root)
+def test_healthy(database: Server, scripts_folder: Path) -> None:
+    migrations: Migrations = find(database, "postgres-migrations", scripts_folder)
     assert (migrations.applied, migrations.pending, migrations.unknown) == (2, ("cc",), ())
-    schema: Schema = find(running, "postgres-schema")
+    schema: Schema = find(database, "postgres-schema")
     assert (schema.unvalidated, schema.disabled, schema.unlogged, schema.invalid, schema.unreadable) == ((),) * 5
     assert schema.sequences_total == 2
     assert schema.sequences[0].name == "app.lines_n_seq"
     assert schema.sequences[0].used == pytest.approx(1000 / 32767, rel=0.05)  # other tests take a few numbers
-    orphans: OrphanRows = find(running, "postgres-orphans")
+    orphans: OrphanRows = find(database, "postgres-orphans")
     counts = {each.name: (each.kind, each.seen, each.orphans, each.problem) for each in orphans.relations}
     assert counts == {
         "events": ("declared", 1000, 0, None),
@@ -41,30 +41,30 @@ def test_healthy(running: Server, root: Path) -> None:
         "app.odd_child.odd_child_a_b_fkey": ("enforced", 1, 0, None),  # MATCH SIMPLE: NULL refers to nothing
         "app.visits.visits_order_id_fkey": ("enforced", 2, 0, None),
     }
-    freshness: Freshness = find(running, "postgres-freshness")
+    freshness: Freshness = find(database, "postgres-freshness")
     assert all(each.problem is None and each.age is not None and each.age < 300 for each in freshness.tables)
-    assert isinstance(find(running, "postgres-invariant"), InvariantValue)
-    checksums: Checksums = find(running, "postgres-checksums")
+    assert isinstance(find(database, "postgres-invariant"), InvariantValue)
+    checksums: Checksums = find(database, "postgres-checksums")
     assert [(node.on, node.failures, node.problem) for node in checksums.nodes] == [(True, 0, None)]
-    activity: Activity = find(running, "postgres-activity")
+    activity: Activity = find(database, "postgres-activity")
     assert (activity.waits, activity.idle, activity.prepared) == ((), (), ())
     assert {each.database for each in activity.databases} >= {"shop", "template0", "postgres"}
-    structure: Structure = find(running, "postgres-structure")
+    structure: Structure = find(database, "postgres-structure")
     (node,) = structure.nodes
     assert (node.problem, node.findings, node.left) == (None, (), ())
     assert node.checked == node.total > 100
 
 
 @pytest.mark.parametrize("kind", ["bool", "text"])
-def test_a_migration_that_broke_off(running: Server, tmp_path: Path, kind: str) -> None:
+def test_a_migration_that_broke_off(database: Server, tmp_path: Path, kind: str) -> None:
     """golang-migrate#282, #678: it notes so in the column `dirty`, and then migrates nothing any more."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "000004_carts.up.sql").write_text("select 1;")
     make = f"create table schema_migrations (version bigint, dirty {kind});"
     make += "insert into schema_migrations values (4, true); grant select on schema_migrations to public"
     settings = {"kind": "table", "scripts": "scripts", "holds": "latest"}
-    with changed(running, make, "drop table schema_migrations"):
-        found: Migrations = find(running, "postgres-migrations", tmp_path, migrations=settings)
+    with changed(database, make, "drop table schema_migrations"):
+        found: Migrations = find(database, "postgres-migrations", tmp_path, migrations=settings)
     assert found.failed == (("4",) if kind == "bool" else ())
 
 
@@ -89,33 +89,33 @@ def test_a_migration_that_broke_off(running: Server, tmp_path: Path, kind: str) 
         ("do $$ begin perform 1; end $$", "0 rows of 0 columns"),
     ],
 )
-def test_invariants_that_prove_nothing(running: Server, sql: str, words: str) -> None:
-    running.run("create table if not exists app.hidden (a int)")
+def test_invariants_that_prove_nothing(database: Server, sql: str, words: str) -> None:
+    database.run("create table if not exists app.hidden (a int)")
     invariants = {"totals": {"sql": sql, "at_most": 0}}
-    problem = problem_of(lambda: find(running, "postgres-invariant", invariants=invariants))
+    problem = problem_of(lambda: find(database, "postgres-invariant", invariants=invariants))
     assert words in f"{problem.kind} {problem}"
-    assert running.node.ask("select count(*) from app.orders") == 1000
+    assert database.node.ask("select count(*) from app.orders") == 1000
 
 
-def test_invariant_within_its_budget(running: Server) -> None:
+def test_invariant_within_its_budget(database: Server) -> None:
     slow = {"totals": {"sql": "select count(*) from pg_sleep(20)", "at_most": 0, "budget": "200ms"}}
     began = time.monotonic()
-    problem = problem_of(lambda: find(running, "postgres-invariant", invariants=slow))
+    problem = problem_of(lambda: find(database, "postgres-invariant", invariants=slow))
     assert (problem.kind, time.monotonic() - began < 5) == ("timeout", True)
     whole = {"totals": {"sql": "select -1.5::numeric;", "at_most": 0}}
-    assert find(running, "postgres-invariant", invariants=whole).value == -1.5
+    assert find(database, "postgres-invariant", invariants=whole).value == -1.5
 
 
-def test_newest_rows(running: Server) -> None:
-    with changed(running, "update app.orders set at = '2001-01-01'; "
+def test_newest_rows(database: Server) -> None:
+    with changed(database, "update app.orders set at = '2001-01-01'; "
                  "update app.orders set at = '2999-01-01' where id = 7; truncate app.events",
                  "update app.orders set at = now(); "
                  "insert into app.events select i, 'x' from generate_series(1, 1000) i"):  # fmt: skip
-        orders, events = find(running, "postgres-freshness").tables
+        orders, events = find(database, "postgres-freshness").tables
     assert orders.age is not None
     assert orders.age > 20 * 365 * 86400
     assert (events.age, events.problem) == (None, None)
-    running.run("vacuum app.orders", "vacuum app.events")
+    database.run("vacuum app.orders", "vacuum app.events")
 
 
 HASHED = """
@@ -132,9 +132,9 @@ CHANGES = (
 )  # fmt: skip  # fmt: skip
 
 
-def test_every_change_of_a_row_changes_its_hash(running: Server) -> None:
+def test_every_change_of_a_row_changes_its_hash(database: Server) -> None:
     """Also those that SQL takes for equal; and types without a binary form are found, however deep they are hidden."""
-    with running.node.connect() as connection:
+    with database.node.connect() as connection:
         with contextlib.suppress(Exception):  # ICU is not in every build
             connection.execute("create collation app.blind (provider = icu, locale = 'und-u-ks-level2', "
                                "deterministic = false)")  # fmt: skip
@@ -143,7 +143,7 @@ def test_every_change_of_a_row_changes_its_hash(running: Server) -> None:
             connection.execute(statement.encode())
         try:
             forms = dict(connection.execute(hash_sql.TABLES).fetchall())
-            assert forms["app.rows"] is (running.version >= 140000)
+            assert forms["app.rows"] is (database.version >= 140000)
             assert forms["app.rights"] is False
             for form in hash_sql.FORMS if forms["app.rows"] else ("text",):
                 sums = [connection.execute(hash_sql.digest_of("app.rows", form)).fetchone()]
@@ -159,13 +159,13 @@ def test_every_change_of_a_row_changes_its_hash(running: Server) -> None:
             connection.execute("drop collation if exists app.blind")
 
 
-def test_everything_that_is_granted_is_needed(running: Server, root: Path) -> None:
+def test_everything_that_is_granted_is_needed(database: Server, scripts_folder: Path) -> None:
     """The role has exactly what `prodcheck grants` prints: with any of it taken away something is errored, and told."""
-    if running.version // 10000 != int(min(installed())):
+    if database.version // 10000 != int(min(installed())):
         pytest.skip("once is enough")
 
     def trouble() -> str:
-        given, found = running.context(root, **SETTINGS), []
+        given, found = database.context(scripts_folder, **SETTINGS), []
         for name in (*ALL, "postgres-invariant"):
             try:
                 record = gather(name, "totals" if "invariant" in name else "shop", given)
@@ -178,13 +178,13 @@ def test_everything_that_is_granted_is_needed(running: Server, root: Path) -> No
         return "\n".join(found)
 
     assert trouble() == ""
-    given = [line.rstrip(";") for line in running.granted if line.startswith("GRANT")]
+    given = [line.rstrip(";") for line in database.granted if line.startswith("GRANT")]
     assert len(given) > 10
     for line in given:
         if "CONNECT" in line or "IN SCHEMA public" in line:  # which everybody may; where no sequence is
             continue
-        running.run(line.replace("GRANT", "REVOKE", 1).replace(" TO ", " FROM "))
+        database.run(line.replace("GRANT", "REVOKE", 1).replace(" TO ", " FROM "))
         said = trouble()
-        running.run(line)
+        database.run(line)
         needed = "pg_monitor" if "pg_monitor" in line else "GRANT"
         assert needed in said, f"{line} is not needed, or not told: {said}"

@@ -39,55 +39,55 @@ from tests.evidence.postgres.shop_database import changed, find
         ("create index part on only app.visits (at)", "drop index app.part", "invalid", "app.part"),
     ],
 )  # fmt: skip
-def test_schema_faults(running: Server, on: str, off: str, field: str, name: str) -> None:
-    with changed(running, on, off):
-        schema = find(running, "postgres-schema")
+def test_schema_faults(database: Server, on: str, off: str, field: str, name: str) -> None:
+    with changed(database, on, off):
+        schema = find(database, "postgres-schema")
     lists = ("unvalidated", "disabled", "unlogged", "invalid")
     found = {each: [one.name for one in getattr(schema, each)] for each in lists}
     assert name in found.pop(field)
     assert not any(found.values())
 
 
-def test_constraint_that_is_not_enforced(running: Server) -> None:
-    if running.version < 180000:
+def test_constraint_that_is_not_enforced(database: Server) -> None:
+    if database.version < 180000:
         pytest.skip("NOT ENFORCED came with PostgreSQL 18")
-    with changed(running, "alter table app.events add constraint f foreign key (order_id) references app.orders "
+    with changed(database, "alter table app.events add constraint f foreign key (order_id) references app.orders "
                  "not enforced; insert into app.events values (-1, 'x')",
                  "alter table app.events drop constraint f; delete from app.events where order_id = -1"):  # fmt: skip
-        schema, orphans = find(running, "postgres-schema"), find(running, "postgres-orphans")
+        schema, orphans = find(database, "postgres-schema"), find(database, "postgres-orphans")
     assert [each.what for each in schema.unvalidated] == ["foreign key, not enforced"]
     assert [(each.name, each.orphans) for each in orphans.relations if each.kind == "not enforced"] == [
         ("app.events.f", 1)
     ]
 
 
-def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
+def test_invalid_index_and_one_that_is_being_built(database: Server) -> None:
     import psycopg
 
     build = "create unique index concurrently once on app.orders (total)"
-    with contextlib.closing(running.node.connect()) as writer:
+    with contextlib.closing(database.node.connect()) as writer:
         writer.execute("begin")
         writer.execute("insert into app.orders (total) values (1)")
 
         def run() -> None:
             with contextlib.suppress(psycopg.Error):
-                running.run(build)
+                database.run(build)
 
         building = threading.Thread(target=run)
         building.start()
         for _ in range(100):
-            if running.node.ask("select count(*) from pg_index where indexrelid = 'app.once'::regclass"
-                                if running.node.ask("select to_regclass('app.once')") else "select 0"):  # fmt: skip
+            if database.node.ask("select count(*) from pg_index where indexrelid = 'app.once'::regclass"
+                                if database.node.ask("select to_regclass('app.once')") else "select 0"):  # fmt: skip
                 break
             time.sleep(0.05)
-        schema, activity = find(running, "postgres-schema"), find(running, "postgres-activity")
+        schema, activity = find(database, "postgres-schema"), find(database, "postgres-activity")
         writer.execute("commit")
     building.join(20)
     assert (schema.invalid, schema.building) == ((), 1)
     assert activity.waits == ()  # it waits for a virtual transaction, and blocks nobody
-    schema = find(running, "postgres-schema")
+    schema = find(database, "postgres-schema")
     assert ([each.name for each in schema.invalid], schema.building) == (["app.once"], 0)
-    running.run("drop index app.once", "delete from app.orders where id > 1000")
+    database.run("drop index app.once", "delete from app.orders where id > 1000")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
          "b integer references app.t); select setval('app.s', 1 << 30)", 0.5, "app.t.b"),
     ],
 )  # fmt: skip
-def test_sequences(running: Server, make: str, used: float | None, column: str) -> None:
+def test_sequences(database: Server, make: str, used: float | None, column: str) -> None:
     off = "drop table if exists app.t; drop sequence if exists app.s; drop domain if exists app.outer; " \
           "drop domain if exists app.inner"  # fmt: skip
-    with changed(running, f"{make}; grant select on app.s to prodcheck", off):
-        schema = find(running, "postgres-schema")
+    with changed(database, f"{make}; grant select on app.s to prodcheck", off):
+        schema = find(database, "postgres-schema")
     found = [each for each in schema.sequences if each.name == "app.s"]
     if used is None:
         assert (found, schema.cycling) == ([], 1)
@@ -142,52 +142,52 @@ def test_sequences(running: Server, make: str, used: float | None, column: str) 
         assert [(round(each.used, 3), each.column) for each in found] == [(used, column)]
 
 
-def test_the_parent_of_partitions_that_is_marked_unlogged(running: Server) -> None:
+def test_the_parent_of_partitions_that_is_marked_unlogged(database: Server) -> None:
     """pg_partman#267: before 18 a parent keeps the mark, which no ALTER TABLE removes; it holds no rows."""
-    if running.version >= 180000:
+    if database.version >= 180000:
         pytest.skip("PostgreSQL 18 refuses unlogged partitioned tables")
     make = (
         "create unlogged table app.logs (day int) partition by range (day); "
         "create table app.logs_1 partition of app.logs for values from (0) to (10)"
     )
-    with changed(running, make, "drop table app.logs"):
-        assert find(running, "postgres-schema").unlogged == ()
+    with changed(database, make, "drop table app.logs"):
+        assert find(database, "postgres-schema").unlogged == ()
     make = make.replace("create table", "create unlogged table")
-    with changed(running, make, "drop table app.logs"):
-        assert [one.name for one in find(running, "postgres-schema").unlogged] == ["app.logs_1"]
+    with changed(database, make, "drop table app.logs"):
+        assert [one.name for one in find(database, "postgres-schema").unlogged] == ["app.logs_1"]
 
 
-def test_sequences_that_are_unlogged(running: Server) -> None:
-    if running.version < 150000:
+def test_sequences_that_are_unlogged(database: Server) -> None:
+    if database.version < 150000:
         pytest.skip("sequences are unlogged from PostgreSQL 15 on")
     make = "create unlogged sequence app.s; create unlogged table app.u (a int generated always as identity); " \
            "grant select on all sequences in schema app to prodcheck"  # fmt: skip
-    with changed(running, make, "drop sequence app.s; drop table app.u"):
-        found = {one.name: one.what for one in find(running, "postgres-schema").unlogged}
+    with changed(database, make, "drop sequence app.s; drop table app.u"):
+        found = {one.name: one.what for one in find(database, "postgres-schema").unlogged}
     assert found == {"app.s": "unlogged sequence", "app.u": "unlogged"}
 
 
-def test_collations_of_another_version(running: Server) -> None:
+def test_collations_of_another_version(database: Server) -> None:
     """check_pgactivity#268, gvmd#1878: after an upgrade of the system, indexes on text miss rows."""
     from suites.data_integrity.test_schema import test_text_is_ordered_as_when_indexes_were_built as check
     from tests.judged import outcomes
 
-    assert outcomes(check, find(running, "postgres-collations")) == "passed"
-    if running.version >= 150000:
-        with changed(running, "update pg_database set datcollversion = '2.28' where datname = 'shop'",
+    assert outcomes(check, find(database, "postgres-collations")) == "passed"
+    if database.version >= 150000:
+        with changed(database, "update pg_database set datcollversion = '2.28' where datname = 'shop'",
                      "update pg_database set datcollversion = null where datname = 'shop'"):  # fmt: skip
-            said = outcomes(check, find(running, "postgres-collations"))
+            said = outcomes(check, find(database, "postgres-collations"))
         assert "database shop" in said
         assert "built with 2.28" in said
-    if running.node.ask("select count(*) from pg_collation where collprovider = 'i'") < 10:
+    if database.node.ask("select count(*) from pg_collation where collprovider = 'i'") < 10:
         pytest.skip("this server was built without ICU")
-    running.run("create collation app.de (provider = icu, locale = 'de-DE')")
+    database.run("create collation app.de (provider = icu, locale = 'de-DE')")
     try:
-        running.run("update pg_collation set collversion = '58.0' where collname = 'de'")
-        assert find(running, "postgres-collations").nodes[0].changed == ()  # nothing uses it
-        running.run("create table app.names (name text collate app.de primary key)")
-        said = outcomes(check, find(running, "postgres-collations"))
+        database.run("update pg_collation set collversion = '58.0' where collname = 'de'")
+        assert find(database, "postgres-collations").nodes[0].changed == ()  # nothing uses it
+        database.run("create table app.names (name text collate app.de primary key)")
+        said = outcomes(check, find(database, "postgres-collations"))
     finally:
-        running.run("drop table if exists app.names", "drop collation app.de")
+        database.run("drop table if exists app.names", "drop collation app.de")
     assert "collation app.de" in said
     assert "built with 58.0" in said
