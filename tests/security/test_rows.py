@@ -72,7 +72,7 @@ def test_psql(shop: Server, statement: str) -> None:
     told = errors(shop, "psql", "-X", "-d", "shop", "-v", "ON_ERROR_STOP=1", text=statement)
     assert "Muster" in told
     assert "Muster" not in last_words(told)
-    assert "Muster" not in CompletedProgram(("psql",), 1, "", told).said
+    assert "Muster" not in CompletedProgram(("psql",), 1, "", told).error_text
 
 
 def test_psql_reading_a_file(shop: Server, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_script_that_fetches(tmp_path: Path) -> None:
     done = run((sys.executable, "-c", script), Deadline(20), folder=tmp_path)
     assert done.code == 1
     assert "Muster" in done.errors
-    assert "Muster" not in done.said
+    assert "Muster" not in done.error_text
 
 
 TOML = """\

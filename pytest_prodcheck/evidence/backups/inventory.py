@@ -106,7 +106,7 @@ def _catalogue(target: str, context: Context, deadline: Deadline) -> Catalogue:
     words = settings.listing.command if settings.listing else ()
     done = run(words, deadline, folder=root)
     if done.code:
-        raise EvidenceProblem(Problem("protocol", f"{words[0]}: {done.said}", "run it by hand"))
+        raise EvidenceProblem(Problem("protocol", f"{words[0]}: {done.error_text}", "run it by hand"))
     return listed(done.output, settings.pattern, words[0]), 0, ()
 
 

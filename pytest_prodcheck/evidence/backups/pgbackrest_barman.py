@@ -40,7 +40,7 @@ def pgbackrest_info(settings: Backups, root: Path, deadline: Deadline) -> dict[s
     named = [each for each in stanzas if isinstance(each, dict) and each.get("name") == settings.stanza]
     if done.code or len(named) != 1:
         what = (
-            f"{words[0]}: {done.said}"
+            f"{words[0]}: {done.error_text}"
             if done.code
             else f"{words[0]}: its output does not contain stanza {settings.stanza}"
         )
@@ -90,7 +90,7 @@ def _verify(
     done = _ask(words, root, deadline)
     status = re.search(r"^[^\S\n]*+status: (\S+)", done.output, re.MULTILINE)
     if done.code or status is None:
-        raise EvidenceProblem(Problem("protocol", f"{words[0]} verify: {done.said}", "run it by hand"))
+        raise EvidenceProblem(Problem("protocol", f"{words[0]} verify: {done.error_text}", "run it by hand"))
     blocks = re.findall(rf"^[^\S\n]++backup: (\S+), status: (\S+?),([^\n]*)({_MORE})", done.output, re.MULTILINE)
     found = [VerifiedBackup(label, said == "valid", "" if said == "valid" else plain(said + tail + rest))
              for label, said, tail, rest in blocks]  # fmt: skip
@@ -116,7 +116,7 @@ def pgbackrest_wal(
         words = (*settings.tool_words, *_repository(info, database), "repo-ls", "--recurse", place)
         done = _ask(words, root, deadline)
         if done.code:
-            raise EvidenceProblem(Problem("protocol", f"{words[0]} repo-ls: {done.said}", "run it by hand"))
+            raise EvidenceProblem(Problem("protocol", f"{words[0]} repo-ls: {done.error_text}", "run it by hand"))
         for line in done.output.splitlines():
             if name := _IN_REPOSITORY.fullmatch(line.strip()):
                 found[name[1] or name[2]] = f"{place}/{line.strip()}"
@@ -136,7 +136,7 @@ def pgbackrest_file(
     words = (*settings.tool_words, f"--stanza={settings.stanza}", *_repository(info, database), "repo-get", path)
     done = _ask(words, root, deadline)
     if done.code:
-        raise ValueError(done.said)
+        raise ValueError(done.error_text)
     return done.output
 
 
@@ -144,7 +144,7 @@ def barman_wal(settings: Backups, name: str, root: Path, deadline: Deadline) -> 
     """The text of a history file in Barman's archive; raises ValueError where it cannot be read."""
     done = _ask_barman(settings, ("get-wal", settings.server or "", name), root, deadline)
     if done.code:
-        raise ValueError(done.said)
+        raise ValueError(done.error_text)
     return done.output
 
 
@@ -224,7 +224,7 @@ def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadlin
     """
     done = _ask_barman(settings, ("list-files", "--target", "wal", settings.server or "", label), root, deadline)
     if done.code:
-        raise EvidenceProblem(Problem("protocol", f"{done.words[0]} list-files: {done.said}", "run it by hand"))
+        raise EvidenceProblem(Problem("protocol", f"{done.words[0]} list-files: {done.error_text}", "run it by hand"))
     paths = [Path(line) for line in done.output.splitlines()]
     names = [path.name for path in paths if path.is_file() or not path.parent.is_dir()]
     return [name for name in names if SEGMENT.fullmatch(name) or HISTORY.fullmatch(name)]
@@ -236,7 +236,7 @@ def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline)
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") or [] if isinstance(told, dict) else ["it did not answer"]
     confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
-    said = program_words.last_words("\n".join(map(str, wrong))) or ("" if confirmed else done.said)
+    said = program_words.last_words("\n".join(map(str, wrong))) or ("" if confirmed else done.error_text)
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
@@ -270,4 +270,4 @@ def _json(done: CompletedProgram) -> Any:
         return json.loads(done.output)
     except ValueError:
         hint = "run it by hand, as the same user as prodcheck"
-        raise EvidenceProblem(Problem("protocol", f"{done.words[0]}: {done.said}", hint)) from None
+        raise EvidenceProblem(Problem("protocol", f"{done.words[0]}: {done.error_text}", hint)) from None

@@ -102,10 +102,10 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
         words = (str(folder / "pg_verifybackup"), "--wal-directory", str(found), str(data))
         done = confined.run(words, deadline)
     if done.code and re.search(r"is needed by|not found in the same directory|same version", done.errors):
-        raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.said}", "install postgresql"))
+        raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.error_text}", "install postgresql"))
     if done.code and "Permission denied" in done.errors:
         hint = "let one user own all files of the backup, or run prodcheck as a user who may read them"
-        raise EvidenceProblem(Problem("denied", f"pg_verifybackup: {done.said}", hint))
+        raise EvidenceProblem(Problem("denied", f"pg_verifybackup: {done.error_text}", hint))
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first_lines(done.errors))
 
 

@@ -79,7 +79,7 @@ class CredentialProgram:
         environ = child_environment(self._words[0], self._passed, {**self._own, **told})
         done = run(self._words, Deadline(_SECONDS), folder=self._folder, only=environ)
         if done.code:
-            raise self._problem(f"ended with {done.code}: {done.said}")
+            raise self._problem(f"ended with {done.code}: {done.error_text}")
         try:
             answer = json.loads(done.output)
             kind, version, status = answer["kind"], answer["apiVersion"], answer["status"]

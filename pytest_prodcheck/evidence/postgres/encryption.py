@@ -101,11 +101,11 @@ def _ask_node(
     plain_word = _startup_response(where, address, settings, None, host, deadline)
     safe_word = _startup_response(where, address, settings, trust, host, deadline) if trust is not None else plain_word
     if not safe_word.asks_for:
-        said = safe_word.said or "the connection was closed"
+        said = safe_word.message or "the connection was closed"
         raise EvidenceProblem(Problem("protocol", f"{where}: a start as declared was refused ({said})"))
     return PostgresAccess(
         declared, time.monotonic() - began, None, facts["encrypted"],
-        _plaintext_outcome(plain_word, where), plain_word.said,
+        _plaintext_outcome(plain_word, where), plain_word.message,
         safe_word.asks_for, facts["stored"], weak, rules,
     )  # fmt: skip
 
@@ -116,10 +116,10 @@ def _plaintext_outcome(word: StartupResponse, where: str) -> Any:
         return "taken"
     if not word.state:
         return "closed"
-    pooler = word.state == "08P01" and "SSL" in word.said.upper()  # PgBouncer: "SSL required"
+    pooler = word.state == "08P01" and "SSL" in word.message.upper()  # PgBouncer: "SSL required"
     if word.state.startswith(_REFUSALS) or pooler:
         return "refused"
-    what = f"{where}: a plain start met another error ({word.said}), which refuses nothing"
+    what = f"{where}: a plain start met another error ({word.message}), which refuses nothing"
     raise EvidenceProblem(Problem("protocol", what))
 
 

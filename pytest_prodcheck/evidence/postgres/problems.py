@@ -1,7 +1,7 @@
 """What a PostgreSQL server, a pooler in front of it or libpq says when it does not work, in our kinds of problems.
 
-What is said before the login has no SQLSTATE that libpq hands out, so English words are looked for there; a server that
-speaks another language is told in its own words, as "protocol".
+Before the login libpq hands out no SQLSTATE, so English words are looked for there; a server that speaks another
+language is told in its own words, as "protocol".
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pytest_prodcheck.records import Problem, ProblemKind
 class ServerError(Exception):
     """An error that the server or libpq told. state: SQLSTATE, "" where libpq does not hand it out."""
 
-    def __init__(self, said: str, state: str = "") -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, message: str, state: str = "") -> None:
+        super().__init__(message)
+        self.message = message
         self.state = state
 
 
@@ -69,7 +69,7 @@ _ROWS = (  # the first that fits
 
 def classify(error: ServerError, where: str, secret: str = "") -> Problem:
     """The problem of an error. where: "HOST:PORT". secret: the password, blanked should anybody echo it."""
-    said = error.said.replace(secret, "[redacted]") if secret else error.said
+    said = error.message.replace(secret, "[redacted]") if secret else error.message
     said = _without_address(said)
     for row in _ROWS:
         if (error.state and error.state.startswith(row.states)) or re.search(row.words, said, re.IGNORECASE):

@@ -55,12 +55,12 @@ _MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
 class DataCorrupted(EvidenceProblem):
     """The server met data that cannot be as it is (SQLSTATE XX001 data_corrupted, XX002 index_corrupted).
 
-    said: its words, on one line.
+    message: its words, on one line.
     """
 
-    def __init__(self, problem: Problem, said: str) -> None:
+    def __init__(self, problem: Problem, message: str) -> None:
         super().__init__(problem)
-        self.said = said
+        self.message = message
 
 
 class Session:
@@ -113,7 +113,7 @@ class Session:
         except ServerError as error:
             problem = self._explain(error, budget, what)
             if error.state in ("XX001", "XX002"):
-                raise DataCorrupted(problem, plain(error.said)) from None
+                raise DataCorrupted(problem, plain(error.message)) from None
             raise EvidenceProblem(problem) from None
 
     def facts(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "") -> Any:
@@ -146,7 +146,7 @@ class Session:
         )
 
     def _explain(self, error: ServerError, budget: float, what: str) -> Problem:
-        said = plain(error.said.replace(self._secret, "[redacted]") if self._secret else error.said)
+        said = plain(error.message.replace(self._secret, "[redacted]") if self._secret else error.message)
         about = f"{self.where}: {what}" if what else self.where
         if error.state == "57014":
             hint = "give it a larger budget, or a sample"

@@ -31,7 +31,7 @@ class StartupResponse:
 
     asks_for: str = ""
     state: str = ""
-    said: str = ""
+    message: str = ""
 
 
 def startup_response(sock: socket.socket, user: str, database: str, where: str) -> StartupResponse:

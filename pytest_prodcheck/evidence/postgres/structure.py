@@ -122,7 +122,7 @@ class _StructureCheck:
         try:
             table = self.session.rows(sql, oid, seconds=seconds, what=f"amcheck of {name}")
         except DataCorrupted as error:
-            self.findings.append(StructureFinding(name, error.said))
+            self.findings.append(StructureFinding(name, error.message))
             return True
         except EvidenceProblem as error:
             if error.problem.kind == "denied":

@@ -207,7 +207,7 @@ def load_dump(
     done = server.place.run((*words, *more), deadline, system=True)
     password.unlink()
     if done.code:
-        raise EvidenceProblem(Problem("configuration", f"initdb: {done.said}"))
+        raise EvidenceProblem(Problem("configuration", f"initdb: {done.error_text}"))
     server.trust_extensions(deadline)
     server.configure({**_LOADING, **restore.settings})
     return server

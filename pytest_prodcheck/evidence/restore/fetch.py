@@ -68,7 +68,7 @@ def fetch(
     done = run(words, deadline, folder=root, only=environ)
     shutil.rmtree(own)
     if done.code or major_version(data) is None:
-        raise EvidenceProblem(Problem("protocol", f"{program}: the backup was not restored: {done.said}"))
+        raise EvidenceProblem(Problem("protocol", f"{program}: the backup was not restored: {done.error_text}"))
     refuse_odd_files(data, except_in=data / "pg_tblspc")
     return data
 

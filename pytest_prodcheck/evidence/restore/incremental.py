@@ -47,7 +47,7 @@ def combine(settings: Backups, chain: Sequence[Path], scratch: Path, root: Path,
     words = (str(program), *map(str, parts), "--output", str(data), "--no-sync", "--no-manifest")
     done = confined.run(words, deadline)
     if done.code:
-        raise EvidenceProblem(Problem("protocol", f"the backups could not be put together: {done.said}"))
+        raise EvidenceProblem(Problem("protocol", f"the backups could not be put together: {done.error_text}"))
     for part in parts:
         shutil.rmtree(part)
     return data

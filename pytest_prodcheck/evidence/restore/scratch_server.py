@@ -131,7 +131,8 @@ class ScratchServer:
         done = self.place.run((str(self.programs / "pg_controldata"), "-D", str(self.data)), deadline)
         found = re.search(r"max_prepared_xacts setting:\s+(\d+)", done.output)
         if found is None:
-            raise EvidenceProblem(Problem("configuration", f"pg_controldata: {done.said}", "is the backup whole?"))
+            what = f"pg_controldata: {done.error_text}"
+            raise EvidenceProblem(Problem("configuration", what, "is the backup whole?"))
         return found[1]
 
     def __enter__(self) -> ScratchServer:

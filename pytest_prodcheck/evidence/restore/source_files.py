@@ -104,7 +104,7 @@ def _copy(source: Path, target: Path, deadline: Deadline) -> None:
     words = ("cp", "-a", "--reflink=auto", "--", str(source), str(target))
     done = run(words, deadline, folder=target.parent, only=bare_environment())
     if done.code:
-        raise EvidenceProblem(Problem("configuration", f"the backup cannot be copied: {done.said}"))
+        raise EvidenceProblem(Problem("configuration", f"the backup cannot be copied: {done.error_text}"))
 
 
 def refuse_odd_files(folder: Path, except_in: Path | None = None) -> None:

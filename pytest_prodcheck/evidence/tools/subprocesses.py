@@ -42,7 +42,7 @@ class User(Protocol):
 
 @dataclass(frozen=True)
 class CompletedProgram:
-    """How a program ended. words: what was run. said: both outputs as text, at most `MOST_OUTPUT` bytes each."""
+    """How a program ended. words: what was run. output, errors: as text, at most `MOST_OUTPUT` bytes each."""
 
     words: tuple[str, ...]
     code: int
@@ -50,7 +50,7 @@ class CompletedProgram:
     errors: str
 
     @property
-    def said(self) -> str:
+    def error_text(self) -> str:
         """What it complains of: the end of its error output, else of its output, on one line, without rows."""
         return program_words.last_words(self.errors.strip() or self.output) or f"ended with {self.code}"
 
