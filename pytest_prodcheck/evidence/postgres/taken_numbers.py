@@ -16,7 +16,8 @@ NEAR = 100  # numbers ahead that are looked at
 MOST = 200  # that are told
 
 # Columns that take each number once, of plain integers, by the index of which the lookup is. What a subscription
-# copies is written by another server, which draws the numbers; row security would hide rows.
+# copies is written by another server, which draws the numbers; not everybody may read pg_subscription.oid. Row
+# security would hide rows.
 _FILLED = """\
 with filled as (
   select d.objid as sequence, d.refobjid as relid, d.refobjsubid as number from pg_depend d
@@ -41,8 +42,9 @@ where s.seqincrement > 0 and not s.seqcycle and t.relkind in ('r', 'p') and t.re
   and tn.nspname not in ('pg_catalog', 'information_schema') and tn.nspname !~ '^pg_(toast|temp)'
   and exists (select from pg_index i where i.indrelid = t.oid and i.indisunique and i.indisvalid
     and i.indnkeyatts = 1 and i.indkey[0] = a.attnum and i.indpred is null)
-  and not exists (select from pg_subscription_rel r join pg_subscription u on u.oid = r.srsubid
-    where r.srrelid = t.oid and u.subenabled)"""
+  and not exists (select from pg_subscription_rel r join pg_stat_subscription v on v.subid = r.srsubid
+    join pg_subscription u using (subname) where r.srrelid = t.oid and u.subenabled
+    and u.subdbid = (select oid from pg_database where datname = current_database()))"""
 # one statement sees no row whose number was drawn later than it reads the sequence: the snapshot is older
 _NEXT = """\
 select {at}, (select min(t.{column}) from {table} t where t.{column} >= q.next and t.{column} < q.next + {reach})
