@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.mail.relay import Relay
-from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
-from pytest_prodcheck.demo.network.dns_server import BRANCH, Names, bound_udp
-from pytest_prodcheck.demo.network.payment_provider import Payments
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, Loop, bound, bound_alike
+from pytest_prodcheck.demo.network.dns_server import BRANCH, DnsServer, bound_udp
+from pytest_prodcheck.demo.network.payment_provider import PaymentProvider
 from pytest_prodcheck.demo.network.plain_tcp import start_queue
 from pytest_prodcheck.demo.runtime import folders
 from pytest_prodcheck.demo.runtime.errors import DemoError
@@ -67,14 +67,14 @@ class System:
         redis_program()
         self._tls = has_tls(programs)
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
-        self.https = [Entrance(self.loop, sock, []) for sock in https]
-        self.http = [Entrance(self.loop, sock, []) for sock in http]
+        self.https = [LoadBalancer(self.loop, sock, []) for sock in https]
+        self.http = [LoadBalancer(self.loop, sock, []) for sock in http]
         self.queue, self.payments_entrance, self.mail_entrance = self._entrance(), self._entrance(), self._entrance()
         self.db_1, self.db_2, self.db_rw = self._entrance(), self._entrance(), self._entrance()
         self.cache_1, self.cache_2, self.cache_plain = self._entrance(), self._entrance(), self._entrance()
         self.spare_1, self.spare_2 = self._entrance(), self._entrance()
         dns = bound_udp()
-        self.names = Names(dns, tuple(one.address[0] for one in self.https))
+        self.names = DnsServer(dns, tuple(one.address[0] for one in self.https))
         self.ports = configuration.Ports(
             https=self.https[0].port, http=self.http[0].port, dns=dns.getsockname()[1],
             queue=self.queue.port, payments=self.payments_entrance.port, mail=self.mail_entrance.port,
@@ -88,7 +88,7 @@ class System:
             "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
             "redis": ("cache-1.demo.test", "cache-2.demo.test"),
         }
-        self.payments = Payments()
+        self.payments = PaymentProvider()
         self.mail = Relay(certificate_authority.write(self.place, hosts))
         self.mail_entrance.targets = [self.mail.address]
         for entrance in (self.cache_1, self.cache_2):
@@ -108,9 +108,9 @@ class System:
         temporary.replace(self.place / folders.CARD)
         return card
 
-    def _entrance(self) -> Entrance:
+    def _entrance(self) -> LoadBalancer:
         """One address on loopback that refuses connections until its part is up."""
-        return Entrance(self.loop, bound("127.0.0.1"), [])
+        return LoadBalancer(self.loop, bound("127.0.0.1"), [])
 
     def start(self, finish: Callable[[], None] | None = None) -> None:
         """Brings everything up in threads; `done` is set when it is, or when a part failed.

@@ -39,7 +39,7 @@ def watch_shutdown(code: int, take_back: Callable[[], None]) -> int:
 
 class _ProcessExit:
     def __init__(self, code: int, take_back: Callable[[], None]) -> None:
-        self.code, self.said, self.take_back = code, code, take_back
+        self.code, self.requested, self.take_back = code, code, take_back
         self.begun = False
         self.pid = os.getpid()
 
@@ -55,7 +55,7 @@ class _ProcessExit:
         """All threads have ended."""
         if self.begun and self.pid == os.getpid():
             signal.setitimer(signal.ITIMER_REAL, 0)
-            if self.code != self.said:  # before Python began to end, when nobody asked any more
+            if self.code != self.requested:  # before Python began to end, when nobody asked any more
                 self._leave()
 
     def too_late(self, text: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trustme
 
-from pytest_prodcheck.demo.network.balancer import Address, Entrance, Loop, bound
+from pytest_prodcheck.demo.network.balancer import Address, LoadBalancer, Loop, bound
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_clients_that_go_take_the_servers_connection_with_them(tmp_path: Path) -
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     with echo() as (address, open_ones):
-        entrance = Entrance(Loop(), bound("127.0.0.1"), [address])
+        entrance = LoadBalancer(Loop(), bound("127.0.0.1"), [address])
         entrance.secure(tmp_path / "key", tmp_path / "key")
         entrance.set_mode("serve")
         socket.create_connection(entrance.address).close()  # says nothing

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_prodcheck.demo.files.configuration import Secrets, new_secrets
-from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
-from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, Loop, bound
+from pytest_prodcheck.demo.network.dns_server import DnsServer, bound_udp
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.redis.group import Group
 from pytest_prodcheck.demo.runtime import certificate_authority
@@ -25,15 +25,15 @@ class Stores:
         self.loop = Loop()
         self.spawner = Spawner(place)
         self.known: Secrets = new_secrets()
-        self.entrances: list[Entrance] = []
+        self.entrances: list[LoadBalancer] = []
         udp = bound_udp()
-        self.names = Names(udp, ("127.0.0.1",))
+        self.names = DnsServer(udp, ("127.0.0.1",))
         self.names.start()
         self.nameserver = f"127.0.0.1:{udp.getsockname()[1]}"
 
-    def entrance(self, host: str = "127.0.0.1", port: int = 0) -> Entrance:
+    def entrance(self, host: str = "127.0.0.1", port: int = 0) -> LoadBalancer:
         """Closed with the rest."""
-        self.entrances.append(Entrance(self.loop, bound(host, port), []))
+        self.entrances.append(LoadBalancer(self.loop, bound(host, port), []))
         return self.entrances[-1]
 
     def start_postgres(self, programs: Path | None = None) -> Cluster:
@@ -70,5 +70,5 @@ def stores() -> Iterator[Stores]:
         os.close(lock)
 
 
-def address_of(name: str, entrance: Entrance) -> str:
+def address_of(name: str, entrance: LoadBalancer) -> str:
     return f"{name}.demo.test:{entrance.address[1]}"

@@ -65,7 +65,7 @@ def bound_alike(hosts: Iterable[str]) -> list[socket.socket]:
     raise OSError("found no port that is free on all loopback addresses")
 
 
-class Entrance:
+class LoadBalancer:
     """One listening address and what it does with connections.
 
     Modes: serve; down (refuses); hang (accepts and never speaks); cut (accepts and resets); full (the backlog is full,

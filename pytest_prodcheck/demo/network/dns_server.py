@@ -12,7 +12,7 @@ BRANCH = "xn--mnchen-3ya.demo.test"  # münchen.demo.test: the shop under a seco
 Trouble = Literal["nxdomain", "servfail", "silent"]
 
 
-class Names:
+class DnsServer:
     """Answers A and AAAA for known names, NXDOMAIN for others. `a`, `aaaa` and `trouble` may change at any time."""
 
     def __init__(self, sock: socket.socket, shop: tuple[str, ...]) -> None:

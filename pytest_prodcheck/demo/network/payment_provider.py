@@ -9,7 +9,7 @@ from pytest_prodcheck.demo.network.balancer import Address, Loop, bound
 
 
 @dataclass
-class Payments:
+class PaymentProvider:
     """Answers every request; `status` and `delay` (seconds) may change at any time."""
 
     status: str = "200 OK"

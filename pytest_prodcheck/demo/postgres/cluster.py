@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_prodcheck.demo.files import database_content
 from pytest_prodcheck.demo.files.configuration import Secrets
-from pytest_prodcheck.demo.network.balancer import Entrance
+from pytest_prodcheck.demo.network.balancer import LoadBalancer
 from pytest_prodcheck.demo.postgres.node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable
@@ -76,8 +76,8 @@ class Cluster:
     """Two nodes and the writer's entrance, which leads to the primary."""
 
     def __init__(
-        self, place: Path, spawner: Spawner, entrances: tuple[Entrance, Entrance], writer: Entrance, known: Secrets,
-        tls: bool, programs: Path | None = None,
+        self, place: Path, spawner: Spawner, entrances: tuple[LoadBalancer, LoadBalancer], writer: LoadBalancer,
+        known: Secrets, tls: bool, programs: Path | None = None,
     ) -> None:  # fmt: skip
         self.folder = place / "pg"  # short, for the unix sockets' sake
         self.archive = self.folder / "archive"

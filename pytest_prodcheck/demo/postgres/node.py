@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.network.balancer import Entrance, bound
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, bound
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
 from pytest_prodcheck.demo.runtime.waiting import until
@@ -22,7 +22,7 @@ SETTINGS = "prodcheck.conf"  # included by postgresql.conf, written by us before
 class Node:
     """A data folder, the server on it, and the entrance by which the world reaches it."""
 
-    def __init__(self, name: str, folder: Path, programs: Path, spawner: Spawner, entrance: Entrance) -> None:
+    def __init__(self, name: str, folder: Path, programs: Path, spawner: Spawner, entrance: LoadBalancer) -> None:
         self.name = name
         self.data = folder / name
         self.entrance = entrance

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.network.balancer import Entrance, bound
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, bound
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
 from pytest_prodcheck.demo.runtime.programs import reachable, redis_program
@@ -24,7 +24,7 @@ class Node:
     """One server with its folder, and the entrance by which the world reaches it."""
 
     def __init__(
-        self, name: str, folder: Path, program: Path, spawner: Spawner, entrance: Entrance, password: str
+        self, name: str, folder: Path, program: Path, spawner: Spawner, entrance: LoadBalancer, password: str
     ) -> None:
         self.name, self.entrance = name, entrance
         self.folder = folder / name
@@ -107,7 +107,9 @@ class Node:
 class Group:
     """Two nodes; the first starts as the primary."""
 
-    def __init__(self, place: Path, spawner: Spawner, entrances: tuple[Entrance, Entrance], password: str) -> None:
+    def __init__(
+        self, place: Path, spawner: Spawner, entrances: tuple[LoadBalancer, LoadBalancer], password: str
+    ) -> None:
         self.folder = place / "redis"
         self._spawner, self._place = spawner, place
         program = redis_program()

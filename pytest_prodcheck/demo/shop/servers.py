@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_prodcheck.demo.files.configuration import REVISION, Ports, Secrets
 from pytest_prodcheck.demo.files.database_content import PRICES
-from pytest_prodcheck.demo.network.balancer import Address, Entrance
+from pytest_prodcheck.demo.network.balancer import Address, LoadBalancer
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop import tokens
 from pytest_prodcheck.demo.shop.answer_faults import PLAIN
@@ -29,8 +29,9 @@ class Web:
     """
 
     def __init__(
-        self, place: Path, https: list[Entrance], http: list[Entrance], ports: Ports, known: Secrets, postgres_tls: bool
-    ) -> None:
+        self, place: Path, https: list[LoadBalancer], http: list[LoadBalancer], ports: Ports, known: Secrets,
+        postgres_tls: bool,
+    ) -> None:  # fmt: skip
         users = [
             User("customer", "customer", known.customer),
             User("other-customer", "customer", known.other_customer),

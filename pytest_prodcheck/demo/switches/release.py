@@ -22,7 +22,7 @@ from pytest_prodcheck.demo.files.release_documents import (
 )
 from pytest_prodcheck.demo.files.writing import write_file
 from pytest_prodcheck.demo.network.balancer import Mode
-from pytest_prodcheck.demo.network.payment_provider import Payments
+from pytest_prodcheck.demo.network.payment_provider import PaymentProvider
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
@@ -118,7 +118,7 @@ def _payments(**changed: Any) -> tuple[Act, Act]:
         vars(system.payments).update(changed)
 
     def off(system: System) -> None:
-        vars(system.payments).update(vars(Payments()))
+        vars(system.payments).update(vars(PaymentProvider()))
 
     return on, off
 

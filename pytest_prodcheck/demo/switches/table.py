@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_prodcheck.demo.network.balancer import Entrance, Mode
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, Mode
 from pytest_prodcheck.demo.network.dns_server import BRANCH, Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop.access_faults import ELSEWHERE
@@ -72,19 +72,19 @@ def _second_address(mode: Mode) -> Switch:
     return Switch(lambda system: switch(system, mode), lambda system: switch(system, "serve"))
 
 
-def _mode(entrance: Callable[[System], Entrance], mode: Mode, back: Mode = "serve") -> Switch:
+def _mode(entrance: Callable[[System], LoadBalancer], mode: Mode, back: Mode = "serve") -> Switch:
     return Switch(lambda system: entrance(system).set_mode(mode), lambda system: entrance(system).set_mode(back))
 
 
-def _queue(system: System) -> Entrance:
+def _queue(system: System) -> LoadBalancer:
     return system.queue
 
 
-def _open_port(system: System) -> Entrance:
+def _open_port(system: System) -> LoadBalancer:
     return system.spare_1
 
 
-def _silent_port(system: System) -> Entrance:
+def _silent_port(system: System) -> LoadBalancer:
     return system.spare_2
 
 

@@ -20,7 +20,7 @@ class Standard:
 
     level: str
     minor: int
-    said: str  # "restricted:v1.34"
+    name: str  # "restricted:v1.34"
 
     def broken_by(self, pod: Object) -> list[str]:
         """What of a pod it forbids."""
@@ -55,7 +55,7 @@ def manifest_under_standard(made: Manifest, pod: Object, standard: Standard) -> 
         return made
     if broken := standard.broken_by(pod):
         later = "which its namespace will enforce after the same files are applied"
-        said = f'{REFUSED} "{standard.said}", {later}: {"; ".join(broken)}'
+        said = f'{REFUSED} "{standard.name}", {later}: {"; ".join(broken)}'
         return replace(made, accepted=False, said=said)
     if by_old:
         return replace(made, said="", waits="the same files change the Pod Security level of its namespace")

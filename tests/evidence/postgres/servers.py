@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
+from pytest_prodcheck.demo.network.balancer import LoadBalancer, Loop, bound
 from pytest_prodcheck.demo.postgres.node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.folders import create, remove
 from pytest_prodcheck.demo.runtime.programs import reachable
@@ -44,7 +44,7 @@ class Server:
             programs = place / "programs" / programs.name
         self.place, self.programs, self.spawner = place, programs, spawner
         folder = spawner.folder(place / "pg")
-        entrance = Entrance(Loop(), bound("127.0.0.1"), [])
+        entrance = LoadBalancer(Loop(), bound("127.0.0.1"), [])
         self.node = Node("db-1", folder, programs, spawner, entrance)
         options = ["-D", str(self.node.data), "-U", "postgres", "-A", "scram-sha-256", "--auth-local=trust", "-N", "-k"]
         spawner.run([programs / "initdb", *options, "-E", "UTF8", "--locale=C"], place / "initdb.log")
