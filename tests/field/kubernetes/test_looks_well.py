@@ -40,9 +40,9 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     emptied(plane, SPACE)
     yield plane
     plane.delete(f"/api/v1/nodes/{NODE}")
-    for each in ("data", "logs"):
-        plane.patch(f"{CORE}/persistentvolumeclaims/{each}", {"metadata": {"finalizers": None}})
-    plane.patch(f"{APPS}/deployments/web", {"metadata": {"finalizers": None}})
+    held = (f"{CORE}/persistentvolumeclaims/data", f"{CORE}/persistentvolumeclaims/logs", f"{APPS}/deployments/web")
+    for each in held:  # those that the tests of this run made
+        plane.ask("PATCH", each, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
     plane.delete(CORE)
 
 
@@ -137,7 +137,12 @@ def container(state: Object, restarts: int = 0, last: Object | None = None, name
 
 
 APP = {"name": "app", "image": "registry.test/web:1"}
-RUNNING = {"running": {"startedAt": before(60)}}
+
+
+def running() -> Object:
+    return {"running": {"startedAt": before(60)}}
+
+
 UNREADY = "containers with unready status: [app]"
 
 
@@ -147,20 +152,21 @@ UNREADY = "containers with unready status: [app]"
     # kubernetes-mixin#850
     (0, None, 400.0, UNREADY),
     # vtmocanu/uzi#145, dokku/dokku#3857: it runs, and is ready, between two crashes
-    (9, ran(150, 90), None, "restarted 9 times, without 10 minutes between: it ended with exit code 1 (Error)"),
-    (2, ran(150, 90), None, ""),
-    (9, ran(9000, 90), None, ""),
-    (9, ran(9000, 8940), None, ""),
+    (9, (150, 90), None, "restarted 9 times, without 10 minutes between: it ended with exit code 1 (Error)"),
+    (2, (150, 90), None, ""),
+    (9, (9000, 90), None, ""),
+    (9, (9000, 8940), None, ""),
 ], ids=["good", "a-moment", "unready", "looping", "starting", "one-crash", "long-ago"])  # fmt: skip
 def test_a_pod_that_is_running(
-    restarts: int, last: Object | None, unready: float | None, said: str, space: ControlPlane, given: Context
+    restarts: int, last: tuple[float, float] | None, unready: float | None, said: str, space: ControlPlane, given: Context
 ) -> None:
     space.delete(f"{CORE}/pods/worker?gracePeriodSeconds=0")
     space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker", **META},
                  "spec": {"schedulerName": "nobody", "containers": [APP]}})  # fmt: skip
     ready: Object = {"type": "Ready", "status": "True" if unready is None else "False"}
     ready |= {} if unready is None else {"lastTransitionTime": before(unready), "message": UNREADY}
-    status = {"phase": "Running", "conditions": [ready], "containerStatuses": [container(RUNNING, restarts, last)]}
+    crashed = None if last is None else ran(*last)
+    status = {"phase": "Running", "conditions": [ready], "containerStatuses": [container(running(), restarts, crashed)]}
     space.patch(f"{CORE}/pods/worker/status", {"status": status})
     found = outcomes(pods_are_in_order, kubernetes_pods.gather("c", given, Deadline(30)))
     assert said in found if said else "worker" not in found
@@ -198,7 +204,7 @@ def test_an_init_container_that_succeeded_at_last(space: ControlPlane, given: Co
                           "initContainers": [{**APP, "name": "wait"}]}})  # fmt: skip
     done = container(ran(50, 40, exitCode=0, reason="Completed"), 2, ran(90, 80), "wait")
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
-              "initContainerStatuses": [done], "containerStatuses": [container(RUNNING)]}  # fmt: skip
+              "initContainerStatuses": [done], "containerStatuses": [container(running())]}  # fmt: skip
     space.patch(f"{CORE}/pods/migrated/status", {"status": status})
     pods = kubernetes_pods.gather("c", given, Deadline(30)).pods
     (told,) = [each for pod in pods if pod.name == "migrated" for each in pod.containers if each.init]
