@@ -15,7 +15,7 @@ from pytest_prodcheck.gates import bound_files
 from pytest_prodcheck.gates.policy import suite_policy
 from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord
+from pytest_prodcheck.outcomes import Judgement, Outcome, PlannedCheck, Result, RunRecord
 
 LIMIT = 2.5
 CHECKS = 50
@@ -37,7 +37,7 @@ def open_verdict(root: Path) -> None:
             Result(each, "shop", Outcome.PASSED, suite="smoke", judgements=(judgement,), gathered_at=now)
             for each in ids
         ),
-        planned=tuple(Planned(each, "shop") for each in ids),
+        planned=tuple(PlannedCheck(each, "shop") for each in ids),
         known=tuple(ids),
         configuration={each: bound_files.digest(str(root), each) for each in BOUND},
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.table import find, names
 from pytest_prodcheck.judging.checks import Definition, definition_of
-from pytest_prodcheck.outcomes import Planned, Severity
+from pytest_prodcheck.outcomes import PlannedCheck, Severity
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def entries() -> tuple[Entry, ...]:
     return tuple(Entry(**{**each, **{name: tuple(each[name]) for name in lists}}) for each in plain)
 
 
-def planned(scope: Scope) -> Iterator[Planned]:
+def planned(scope: Scope) -> Iterator[PlannedCheck]:
     """Every `(check, target)` that the bundled suites owe a run of this scope."""
     for entry in entries():
         for target in scope.of_kind(entry.axis, entry.features):
             severity = Severity(target.severity or entry.severity)
-            yield Planned(entry.definition().id_for(target.name), target.name, severity)
+            yield PlannedCheck(entry.definition().id_for(target.name), target.name, severity)
 
 
 @cache

@@ -117,7 +117,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedCheck:
     """One `(check, target)` that the configuration and the catalogue call for, whether or not a test ran.
 
     `suite` is "" where it is the id's first segment.
@@ -150,7 +150,7 @@ class RunRecord:
     ended_at: float = 0.0
     version: str = ""  # of prodcheck
     results: tuple[Result, ...] = ()
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[PlannedCheck, ...] = ()
     known: tuple[str, ...] = ()
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # kind -> names in scope
     places: Mapping[str, str] = field(default_factory=dict)  # "service:shop" -> "ops/prodcheck.toml:12"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.page.first_steps import Asked, Requests
+    from pytest_prodcheck.reports.page.first_steps import Requests, SentRequest
     from pytest_prodcheck.reports.page.trend_figures import Trends
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
@@ -124,7 +124,7 @@ def _from_evidence(saved: list[SavedRun], run: RunRecord) -> tuple[str, Requests
     from pytest_prodcheck.plugin.load_plots import charts
 
     drawn = ""
-    asked: dict[str, Sequence[Asked]] = {}
+    asked: dict[str, Sequence[SentRequest]] = {}
     for each in saved:
         try:
             source = load(each.folder / "evidence")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.delivery.messages import Message, message
-from pytest_prodcheck.delivery.undelivered import GIVEN_UP, Kept, forget, keep, waiting
+from pytest_prodcheck.delivery.undelivered import GIVEN_UP, UndeliveredMessage, forget, keep, waiting
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.reports.verdict_documents import LEVELS, AnyVerdict, View, level_of, views
 
@@ -51,7 +51,7 @@ def tell_people(
         made = message(run, told, codes)
         if made is None or not _is_heard(channel, made):
             continue
-        if problem := _deliver(state, channel, Kept(name, made, time.time()), resolve, until):
+        if problem := _deliver(state, channel, UndeliveredMessage(name, made, time.time()), resolve, until):
             yield problem
 
 
@@ -119,7 +119,9 @@ def _send(address: str, made: Message, done: set[int] | frozenset[int], until: f
     return found
 
 
-def _deliver(state: Path, channel: Channel, kept: Kept, resolve: Callable[[SecretRef], str], until: float) -> str:
+def _deliver(
+    state: Path, channel: Channel, kept: UndeliveredMessage, resolve: Callable[[SecretRef], str], until: float
+) -> str:
     """Sends one message; keeps it where it did not arrive, and says so."""
     arrived, why = set(kept.arrived), ""
     try:

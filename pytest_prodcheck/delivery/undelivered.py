@@ -20,7 +20,7 @@ _MOST = 100
 
 
 @dataclass(frozen=True)
-class Kept:
+class UndeliveredMessage:
     """A message to a channel. at: UTC epoch second. arrived: places of its recipients who have it."""
 
     channel: str
@@ -35,7 +35,7 @@ class Kept:
         return f"{self.at:015.3f}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.json"
 
 
-def waiting(state: Path) -> Iterator[Kept]:
+def waiting(state: Path) -> Iterator[UndeliveredMessage]:
     """What is kept, the oldest first; what cannot be read is left out."""
     folder, key = state / FOLDER, _key(state)
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
@@ -46,7 +46,7 @@ def waiting(state: Path) -> Iterator[Kept]:
                 continue
             told = found["message"]
             title, body, level = (str(told[key]) for key in ("title", "body", "level"))
-            kept = Kept(
+            kept = UndeliveredMessage(
                 str(found["channel"]),
                 Message(title, body, level),
                 float(found["at"]),
@@ -58,7 +58,7 @@ def waiting(state: Path) -> Iterator[Kept]:
             continue
 
 
-def keep(state: Path, kept: Kept, arrived: Iterable[int]) -> str:
+def keep(state: Path, kept: UndeliveredMessage, arrived: Iterable[int]) -> str:
     """Writes it; returns what went wrong, "" where it is kept."""
     from pytest_prodcheck.gates.files import make_folder_in, replace_file
 
@@ -82,6 +82,6 @@ def _key(state: Path) -> bytes | None:
         return None
 
 
-def forget(state: Path, kept: Kept) -> None:
+def forget(state: Path, kept: UndeliveredMessage) -> None:
     """Removes it."""
     (state / FOLDER / kept.file).unlink(missing_ok=True)

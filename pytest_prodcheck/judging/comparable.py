@@ -16,7 +16,7 @@ class Number(Protocol):
     def __getnewargs__(self) -> tuple[float]: ...
 
 
-class Said(TypedDict, total=False):
+class Details(TypedDict, total=False):
     """What else may be said of a judgement."""
 
     of: str
@@ -24,7 +24,7 @@ class Said(TypedDict, total=False):
     reason: str
 
 
-class SaidOfAmount(Said, total=False):
+class AmountDetails(Details, total=False):
     """What else may be said of a judgement that may have a unit."""
 
     unit: str

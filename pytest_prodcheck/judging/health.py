@@ -31,7 +31,7 @@ _LONGEST_PAGE = 2000
 
 
 @dataclass(frozen=True)
-class Said:
+class HealthWord:
     """One word of an answer, lower case, and the part of the document that says it, "" for the whole."""
 
     word: str
@@ -42,44 +42,44 @@ class Said:
         return f'{self.part} says "{self.word}"' if self.part else f'it says "{self.word}"'
 
 
-def of_document(document: Any, standard: bool) -> tuple[Said, tuple[Said, ...]]:
+def of_document(document: Any, standard: bool) -> tuple[HealthWord, tuple[HealthWord, ...]]:
     """What a JSON document says as a whole, and which of its parts say otherwise though the whole is good.
 
     standard: it is an application/health+json, which has to have a status. Where the whole says nothing of itself, the
     worst of its parts counts (Airflow, Kafka Connect): they are all that it tells.
     """
     if not isinstance(document, (dict, list)):
-        return Said(str(document).strip().lower()), ()
+        return HealthWord(str(document).strip().lower()), ()
     parts = list(_parts(document))
     if isinstance(document, list):
-        return (_worst(parts), ()) if parts else (Said(str(document)[:100].lower()), ())
+        return (_worst(parts), ()) if parts else (HealthWord(str(document)[:100].lower()), ())
     named = {_key(key): value for key, value in document.items()}
     if any(named.get(key) is True for key in _MAINTENANCE):
-        return Said("maintenance"), ()
+        return HealthWord("maintenance"), ()
     told = [word for key in (*TELLING, *_CODES) if (word := _word(key, named.get(key))) is not None]
     if told:
         wrong = [each for each in told if each in BAD or each.isdigit()]  # {"ok": false, "status": "running"}
-        return Said((wrong or told)[0]), tuple(each for each in _bad(parts) if each.part)
+        return HealthWord((wrong or told)[0]), tuple(each for each in _bad(parts) if each.part)
     if named.get("error") or named.get("errors"):
-        return Said("error"), ()
+        return HealthWord("error"), ()
     if standard:
-        return Said("no status"), ()
+        return HealthWord("no status"), ()
     if parts:
         return _worst(parts), ()
-    plain = [Said(value.strip().lower(), str(key)) for key, value in document.items() if isinstance(value, str)]
-    return next((each for each in plain if each.word in _PLAIN_BAD), Said("pass")), ()
+    plain = [HealthWord(value.strip().lower(), str(key)) for key, value in document.items() if isinstance(value, str)]
+    return next((each for each in plain if each.word in _PLAIN_BAD), HealthWord("pass")), ()
 
 
-def _bad(parts: list[Said]) -> list[Said]:
+def _bad(parts: list[HealthWord]) -> list[HealthWord]:
     return [each for each in parts if first_word(each.word) in BAD]
 
 
-def _worst(parts: list[Said]) -> Said:
+def _worst(parts: list[HealthWord]) -> HealthWord:
     degraded = [each for each in parts if each.word in DEGRADED]
-    return (_bad(parts) or degraded or [Said("pass")])[0]
+    return (_bad(parts) or degraded or [HealthWord("pass")])[0]
 
 
-def _parts(document: Any) -> Iterator[Said]:
+def _parts(document: Any) -> Iterator[HealthWord]:
     """The members named as states are, at every level below the first, each with the way to it."""
     waiting: list[tuple[Any, tuple[str, ...]]] = [(document, ())]
     seen = 0
@@ -92,7 +92,7 @@ def _parts(document: Any) -> Iterator[Said]:
                 if len(path) < _DEEPEST:
                     waiting.append((inner, (*path, _name_of(inner) if isinstance(value, list) else str(key))))
             elif path and _key(key) in TELLING and isinstance(inner, (str, bool)):
-                yield Said(str(inner).strip().lower()[:100], ".".join(path)[:100])
+                yield HealthWord(str(inner).strip().lower()[:100], ".".join(path)[:100])
 
 
 def _key(name: Any) -> str:
@@ -117,17 +117,17 @@ def _name_of(part: Any) -> str:
     return next((str(named[key]) for key in ("name", "id") if key in named), "one")
 
 
-def of_xml(text: str) -> Said:
+def of_xml(text: str) -> HealthWord:
     """What elements and attributes named as states are say; "pass" where there is none: the status of HTTP counts."""
     told = [(name, word) for pattern in (_ELEMENT, _ATTRIBUTE) for name, word in pattern.findall(text)]
-    parts = [Said(word.lower(), name) for name, word in told if name.lower() in TELLING]
+    parts = [HealthWord(word.lower(), name) for name, word in told if name.lower() in TELLING]
     return _worst(parts)
 
 
-def of_text(text: str) -> Said:
+def of_text(text: str) -> HealthWord:
     """The first word; of lines such as "status: DOWN" what is said there."""
-    lines = [Said(word.lower(), name) for name, word in _LINE.findall(text) if name.lower() in TELLING]
-    return next(iter(_bad(lines)), Said(first_word(text)))
+    lines = [HealthWord(word.lower(), name) for name, word in _LINE.findall(text) if name.lower() in TELLING]
+    return next(iter(_bad(lines)), HealthWord(first_word(text)))
 
 
 def is_page(text: str, content_type: str) -> bool:

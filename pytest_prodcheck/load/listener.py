@@ -34,7 +34,7 @@ PATIENCE = 10.0  # seconds after the end in which a request that was sent before
 
 
 @dataclass
-class Pending:
+class PendingMessage:
     """A request that was sent and has not ended."""
 
     name: str
@@ -54,7 +54,7 @@ class Listener:
         self.stopped = Event()
         self.ended = False
         self.last = 0.0
-        self.pending: dict[int, Pending] = {}
+        self.pending: dict[int, PendingMessage] = {}
         self._numbers = iter(range(1 << 62))
 
     def begin(self, told: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class Listener:
                 raise StopUser
             number = next(self._numbers)
             verb = method.decode() if isinstance(method, bytes) else str(method)
-            self.pending[number] = Pending(f"{verb} {name or url}", time.time())
+            self.pending[number] = PendingMessage(f"{verb} {name or url}", time.time())
             try:
                 return original(client, method, url, name, *arguments, **named)
             finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Kept:
+class EndpointCount:
     """What one endpoint has so far. due: when the next one is wanted, by the clock that is asked with."""
 
     number: int = 0
@@ -20,11 +20,11 @@ class Samples:
 
     def __init__(self, limits: Mapping[str, float]) -> None:
         self._limits = limits
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, EndpointCount] = {}
 
     def wants(self, endpoint: str, size: int, now: float) -> bool:
         """Whether a body of so many bytes is one of them; it counts then."""
-        kept = self._kept.setdefault(endpoint, Kept())
+        kept = self._kept.setdefault(endpoint, EndpointCount())
         if kept.number >= self._limits["most"] or now < kept.due or kept.size + size > self._limits["bytes"]:
             return False
         kept.number, kept.size, kept.due = kept.number + 1, kept.size + size, now + self._limits["every"]

@@ -19,7 +19,7 @@ from pytest_prodcheck import catalogue
 from pytest_prodcheck.evidence.gathering.known_secrets import places_of_secrets
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
-from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
+from pytest_prodcheck.outcomes import ExitCode, Outcome, PlannedCheck, RunRecord, worst
 from pytest_prodcheck.plugin import ci_pages, process_exit, result_transport, run_finish
 from pytest_prodcheck.plugin.binding import loaded_here, tops_of
 from pytest_prodcheck.plugin.check_names import one_line_a_suite
@@ -61,7 +61,7 @@ class RunController:
         self.interrupts = interrupts
         self.informs = only_informs(options)
         self.counter = ResultCounter()
-        self.planned: dict[tuple[str, str], Planned] = {}
+        self.planned: dict[tuple[str, str], PlannedCheck] = {}
         self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self.problems: list[str] = []
         self.interrupted = ""

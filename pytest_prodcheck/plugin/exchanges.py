@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.gathering.store import EvidenceStore, SavedEvidence
     from pytest_prodcheck.outcomes import RunRecord
     from pytest_prodcheck.records import Evidence
-    from pytest_prodcheck.reports.page.first_steps import Asked
+    from pytest_prodcheck.reports.page.first_steps import SentRequest
 
     Source = EvidenceStore | SavedEvidence
 
@@ -40,21 +40,21 @@ def trace_ids(source: Source, keys: Iterable[str]) -> dict[str, list[tuple[int, 
     return found
 
 
-def requests_of(source: Source, run: RunRecord, redact: Callable[[str], str] = str) -> dict[str, list[Asked]]:
+def requests_of(source: Source, run: RunRecord, redact: Callable[[str], str] = str) -> dict[str, list[SentRequest]]:
     """Those behind what did not pass, as the page shows them; redact: knows the secrets that the run learned late."""
     from pytest_prodcheck.quantities import format_quantity
     from pytest_prodcheck.reports.measurement_text import needing_attention
-    from pytest_prodcheck.reports.page.first_steps import Asked
+    from pytest_prodcheck.reports.page.first_steps import SentRequest
 
     keys = (key for each in needing_attention(run.results) for key in each.evidence)
-    found: dict[str, list[Asked]] = {}
+    found: dict[str, list[SentRequest]] = {}
     for key, each in exchanges(source, keys):
         for one in each:
             by = f" from {one.address}" if one.address else ""
             line = f"{one.method} {one.url}: {one.status} in {format_quantity(one.seconds, 's')}{by}"
             excerpt = " ".join(redact(one.body or "")[: 4 * _EXCERPT].split())[:_EXCERPT] if one.quotable else ""
             told = (one.method, redact(one.url), one.status, one.seconds)
-            found.setdefault(key, []).append(Asked(redact(line), excerpt, redact(one.repeat), *told))
+            found.setdefault(key, []).append(SentRequest(redact(line), excerpt, redact(one.repeat), *told))
     return found
 
 

@@ -14,15 +14,15 @@ import pytest
 
 from pytest_prodcheck import catalogue
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
-from pytest_prodcheck.outcomes import Outcome, Planned
+from pytest_prodcheck.outcomes import Outcome, PlannedCheck
 from pytest_prodcheck.plugin import result_transport
 from pytest_prodcheck.plugin.check_names import show_by_id
 from pytest_prodcheck.plugin.item_results import (
     BAD_TRIES,
-    READING,
+    ITEM_STATE,
     Inconclusive,
+    ItemState,
     JudgementFailed,
-    Reading,
     plain_result,
     raise_for,
     record_subtest,
@@ -63,7 +63,7 @@ class CheckHooks:
         self.waiting = waiting
         self.redact = redact
         self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
-        self.planned: dict[tuple[str, str], Planned] = {}
+        self.planned: dict[tuple[str, str], PlannedCheck] = {}
         self.mistakes: list[str] = []
         self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self._nodes: dict[tuple[str, str], str] = {}
@@ -98,7 +98,7 @@ class CheckHooks:
             return
         if bound is None:
             return
-        self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity, bound.definition.suite)
+        self.planned[bound.identity] = PlannedCheck(*bound.identity, bound.definition.severity, bound.definition.suite)
         self.places[bound.definition.id] = str(item.path)
         other = self._nodes.setdefault(bound.identity, item.nodeid)
         if other != item.nodeid:
@@ -134,7 +134,7 @@ class CheckHooks:
 
     def read(self, item: pytest.Item, argument: str, key: str) -> Any:
         """One record for one item; notes that it was read. Raises EvidenceProblem."""
-        reading = item.stash[READING]
+        reading = item.stash[ITEM_STATE]
         if self.informs:
             return None
         if argument in item.stash[BOUND].without:
@@ -156,19 +156,19 @@ class CheckHooks:
 
     def limit(self, item: pytest.Item) -> Any:
         """The limit in force for one item."""
-        return item.stash[READING].give_copy("limit", item.stash[BOUND].limit)
+        return item.stash[ITEM_STATE].give_copy("limit", item.stash[BOUND].limit)
 
     def declared(self, item: pytest.Item) -> Any:
         """What is declared of one item's target."""
         target = item.stash[BOUND].target
-        return item.stash[READING].give_copy("declared", self.scope.settings.get(f"{target.kind}:{target.name}", {}))
+        return item.stash[ITEM_STATE].give_copy("declared", self.scope.settings.get(f"{target.kind}:{target.name}", {}))
 
     # -- running
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fills `needs` arguments after the fixtures are set up."""
-        item.stash[READING] = Reading(time.time())
+        item.stash[ITEM_STATE] = ItemState(time.time())
         bound = item.stash.get(BOUND, None)
         outcome = yield
         if bound is not None:
@@ -187,7 +187,7 @@ class CheckHooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Opens a ledger around the body; raises once for what it found, whatever the body swallowed."""
-        reading = item.stash[READING]
+        reading = item.stash[ITEM_STATE]
         is_check = item.stash.get(BOUND, None) is not None
         ledger = reading.ledger = open_ledger() if is_check else Ledger()
         reading.inside = True
@@ -218,7 +218,7 @@ class CheckHooks:
             clean_call(item, call, self.redact)
         if call.when != "call" and (error is None or call.when not in ("setup", "teardown")):
             return (yield)  # a phase that decides nothing
-        reading = item.stash.get(READING, None)
+        reading = item.stash.get(ITEM_STATE, None)
         if reading is not None and reading.inside and reading.ledger is not None:  # a subtest
             record_subtest(reading.ledger, error)
             return (yield)
@@ -267,7 +267,7 @@ class CheckHooks:
             called[:] = [cleaning(each, redact) for each in called]
 
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None], error: BaseException | None) -> Result:
-        reading = item.stash.get(READING, None) or Reading(time.time())
+        reading = item.stash.get(ITEM_STATE, None) or ItemState(time.time())
         bound = item.stash.get(BOUND, None)
         if bound is None:
             return plain_result(item, error, reading.started, call.duration)

@@ -27,7 +27,7 @@ class Inconclusive(Exception):
 
 
 @dataclass
-class Reading:
+class ItemState:
     """What one item did in the current try: the evidence it read, its ledger, when it began.
 
     given: argument -> the very object that we gave. inside: the test's body is running.
@@ -53,7 +53,7 @@ class Reading:
         return [name for name, original in self._originals.items() if not identical(self.given[name], original)]
 
 
-READING = pytest.StashKey[Reading]()
+ITEM_STATE = pytest.StashKey[ItemState]()
 BAD_TRIES = pytest.StashKey[int]()  # how often the body of one item ended badly before
 
 
@@ -75,7 +75,12 @@ def record_subtest(ledger: Ledger, error: BaseException | None) -> None:
 
 
 def result_of(
-    bound: BoundCheck, item: pytest.Item, reading: Reading, error: BaseException | None, addresses: str, seconds: float
+    bound: BoundCheck,
+    item: pytest.Item,
+    reading: ItemState,
+    error: BaseException | None,
+    addresses: str,
+    seconds: float,
 ) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
@@ -117,7 +122,7 @@ def how_to_fix(template: str, definition: Definition) -> str:
     return f"prodcheck explain {name}" if name else definition.runbook
 
 
-def _unread_arguments(bound: BoundCheck, item: pytest.Item, reading: Reading) -> list[str]:
+def _unread_arguments(bound: BoundCheck, item: pytest.Item, reading: ItemState) -> list[str]:
     """The arguments that are not the very objects that were gathered for this target, or its limit."""
     owed = {need.argument for need in bound.needs} | bound.without
     owed |= {"declared"} & set(getattr(item, "fixturenames", ()))
@@ -129,7 +134,9 @@ def _unread_arguments(bound: BoundCheck, item: pytest.Item, reading: Reading) ->
     return sorted((owed - set(reading.given)) | (owed & foreign) | elsewhere)
 
 
-def _judge(bound: BoundCheck, reading: Reading, error: BaseException | None) -> tuple[Outcome, str, SkipReason | None]:
+def _judge(
+    bound: BoundCheck, reading: ItemState, error: BaseException | None
+) -> tuple[Outcome, str, SkipReason | None]:
     ledger = reading.ledger
     if isinstance(error, pytest.skip.Exception):
         if bound.target.skip and ledger is None:

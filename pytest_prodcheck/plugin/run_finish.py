@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import catalogue
-from pytest_prodcheck.outcomes import NO_TARGET, Planned, Result, RunRecord, Severity
+from pytest_prodcheck.outcomes import NO_TARGET, PlannedCheck, Result, RunRecord, Severity
 from pytest_prodcheck.plugin.outputs import write_output, write_whole
 from pytest_prodcheck.plugin.redacting import clean_result
 
@@ -25,7 +25,7 @@ def make_record(
     opened: RunContext,
     gathering: Gathering,
     results: Iterable[Result],
-    collected: dict[tuple[str, str], Planned],
+    collected: dict[tuple[str, str], PlannedCheck],
     places: Mapping[str, str],
     problems: Iterable[str],
     interrupted: str,
@@ -38,7 +38,7 @@ def make_record(
     for own in (each for each in opened.own_checks if each.id not in places):
         for policy in opened.policies:
             name = next((each for each in opened.ids_of(own) if policy.selects(each, own.suite)), own.id)
-            planned[(name, NO_TARGET)] = Planned(name, NO_TARGET, Severity.HIGH, own.suite)
+            planned[(name, NO_TARGET)] = PlannedCheck(name, NO_TARGET, Severity.HIGH, own.suite)
     known = opened.known() | {check for check, _ in planned}
     wanted = [
         planned[key]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_prodcheck.outcomes import Planned, Severity
+from pytest_prodcheck.outcomes import PlannedCheck, Severity
 from pytest_prodcheck.plugin.gathering import import_own
 from pytest_prodcheck.plugin.xdist_worker import LOADED, PLAN, STRAY
 
@@ -28,7 +28,7 @@ class Distributed:
         """Gathers what the first worker to finish its collection asks for: all ask for the same."""
         plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
         for check, target, severity, suite in plan["planned"]:
-            self.controller.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
+            self.controller.planned[(check, target)] = PlannedCheck(check, target, Severity(severity), suite)
         self.controller.places.update(plan["places"])
         self.controller.problems.extend([*plan["mistakes"], *self.controller.opened.unforeseen(plan["places"])])
         import_own(plan["own"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe_html
-from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Interval, Run, Timed
+from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Interval, Run, TimedInterval
 from pytest_prodcheck.reports.svg_plot import LEFT, RIGHT, WIDTH, Axis, Line, Mark, chart, steps
 
 MOST = 12  # endpoints that get charts of their own
@@ -163,7 +163,7 @@ def _nines(percent: float) -> float:
     return -math.log10(1 - percent / 100)
 
 
-def _values(times: Timed, wanted: Sequence[float]) -> Iterator[float]:
+def _values(times: TimedInterval, wanted: Sequence[float]) -> Iterator[float]:
     """The time in seconds at each of these places, in numbers of nines and rising."""
     pairs = iter(times.histogram)
     value, seen = next(pairs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Run, Timed
+from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Run, TimedInterval
 from pytest_prodcheck.reports.text_layout import clip, pad
 
 MOST = 12  # endpoints of a run
@@ -47,7 +47,7 @@ def _phases(endpoint: Endpoint) -> str:
     )
 
 
-def _percentiles_text(times: Timed) -> str:
+def _percentiles_text(times: TimedInterval) -> str:
     return " / ".join(format_quantity(times.percentile(percent) or 0.0, "s") for percent in (50, 95))
 
 

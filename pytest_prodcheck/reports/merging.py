@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_prodcheck.outcomes import Planned, Result, RunRecord
+from pytest_prodcheck.outcomes import PlannedCheck, Result, RunRecord
 from pytest_prodcheck.reports.measurement_text import rank
 from pytest_prodcheck.reports.saved_runs import NoSuchRun
 from pytest_prodcheck.reports.verdict_documents import View, views
@@ -24,7 +24,7 @@ def merged(runs: Sequence[RunRecord]) -> RunRecord:
     if not others:
         return first
     results: dict[tuple[str, str], Result] = {}
-    planned: dict[tuple[str, str], Planned] = {}
+    planned: dict[tuple[str, str], PlannedCheck] = {}
     for run in runs:
         for result in run.results:
             known = results.get(result.identity)

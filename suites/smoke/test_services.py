@@ -52,7 +52,7 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
         judge("health answer", health.first_word(said.word) not in health.BAD, reason=exchange.wrong(str(said)))
 
 
-def _health_said(exchange: Exchange) -> tuple[health.Said | None, tuple[health.Said, ...]]:
+def _health_said(exchange: Exchange) -> tuple[health.HealthWord | None, tuple[health.HealthWord, ...]]:
     """What an answer says of the whole, None for a page; and which parts contradict it."""
     if _is_document(exchange):
         return health.of_document(exchange.json(), exchange.content_type.startswith("application/health"))

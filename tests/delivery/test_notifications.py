@@ -17,7 +17,7 @@ import trustme
 from pytest_prodcheck.delivery import deliver, notifications
 from pytest_prodcheck.delivery.messages import message
 from pytest_prodcheck.delivery.notifications import send, tell_people
-from pytest_prodcheck.delivery.undelivered import FOLDER, GIVEN_UP, Kept, keep, waiting
+from pytest_prodcheck.delivery.undelivered import FOLDER, GIVEN_UP, UndeliveredMessage, keep, waiting
 from pytest_prodcheck.environments.project import Project
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.sections.delivery import Channel, Pushgateway
@@ -200,7 +200,7 @@ def test_a_linked_folder_keeps_nothing(tmp_path: Path) -> None:
     assert made is not None
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / FOLDER).symlink_to(tmp_path / "elsewhere")
-    assert "link" in keep(tmp_path, Kept("team", made, time.time()), ())
+    assert "link" in keep(tmp_path, UndeliveredMessage("team", made, time.time()), ())
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -262,8 +262,8 @@ def test_only_who_has_not_got_it_is_told_again(mailbox: Mailbox, tmp_path: Path)
 def test_it_is_given_up_after_a_day_or_without_its_channel(hook: Taken, tmp_path: Path) -> None:
     made = message(RUN, [BLOCKED], {})
     assert made is not None
-    keep(tmp_path, Kept("team", made, time.time() - GIVEN_UP - 1), ())
-    keep(tmp_path, Kept("gone", made, time.time()), ())
+    keep(tmp_path, UndeliveredMessage("team", made, time.time() - GIVEN_UP - 1), ())
+    keep(tmp_path, UndeliveredMessage("gone", made, time.time()), ())
     problems = tell(tmp_path, declared(f"json://127.0.0.1:{hook.port}/"), RUN)
     assert len(problems) == 2
     assert all("given up" in each for each in problems)
@@ -288,7 +288,7 @@ def test_who_writes_the_state_folder_sends_nothing_as_us(hook: Taken, tmp_path: 
     """Neither a message of his own, nor a kept one that he changed, for another channel, or under another name."""
     made = message(RUN, [OPEN], {"smoke": 1})
     assert made is not None
-    kept = Kept("team", made, time.time())
+    kept = UndeliveredMessage("team", made, time.time())
     assert keep(tmp_path, kept, ()) == ""
     (file,) = (tmp_path / FOLDER).iterdir()
     whole = json.loads(file.read_text())
@@ -297,7 +297,7 @@ def test_who_writes_the_state_folder_sends_nothing_as_us(hook: Taken, tmp_path: 
         {"at": whole["at"] + 1},
     ):  # fmt: skip
         forged = {**whole, **change}
-        told = Kept(forged["channel"], replace(made, title=forged["message"]["title"]), forged["at"])
+        told = UndeliveredMessage(forged["channel"], replace(made, title=forged["message"]["title"]), forged["at"])
         (tmp_path / FOLDER / told.file).write_text(json.dumps(forged))
         if told.file != file.name:
             file.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ BAD = {
         "        with self.subTest():\n            self.assertEqual(1, 2)\n",
     ),
     "unittest-fails": (
-        "errored",
+        "failed",
         "class TestIt(unittest.TestCase):\n    {check}\n    def test_it(self):\n        judge('a', True)\n        self.fail('x')\n",
     ),
     "unittest-skipped": (

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.policy import Policy, suite_policy
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, PlannedCheck, Result, RunRecord, Severity, SkipReason
 
 NOW = 1_800_000_000.0
 GOOD = Judgement("answered in", 0.2, Outcome.PASSED, "s", "at_most", 0.5, 1.0, 0.8)
@@ -33,7 +33,7 @@ def result(check: str = "smoke.api", target: str = "shop", outcome: Outcome = Ou
 
 def run(*results: Result, **changes: Any) -> RunRecord:
     """A run in which these results were all that was planned."""
-    planned = tuple(Planned(check, target) for check, target in dict.fromkeys(each.identity for each in results))
+    planned = tuple(PlannedCheck(check, target) for check, target in dict.fromkeys(each.identity for each in results))
     made = RunRecord(
         "run-1",
         "staging",

@@ -12,7 +12,7 @@ import pytest
 from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, PlannedCheck, Severity, SkipReason
 from tests.gates.samples import BAD, GOOD, NOW, SLOW, gate, judge, result, run, texts
 
 PASSED, WARNED, FAILED = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED
@@ -71,7 +71,7 @@ def test_a_blocked_verdict_says_what_against_which_limit_and_how_to_mend_it() ->
 
 
 CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], int, str]] = [
-    ("row 5: a planned check has no result", {"planned": (Planned("smoke.login", "shop"),)}, {}, 3, "did not run"),
+    ("row 5: a planned check has no result", {"planned": (PlannedCheck("smoke.login", "shop"),)}, {}, 3, "did not run"),
     ("row 3: a required check has no result", {}, {"require": ("smoke.login",)}, 3, "smoke.login"),
     ("row 35: a required target is gone", {}, {"require": ("smoke.api@billing",)}, 3, "billing"),
     ("row 13: a required check that does not exist", {}, {"require": ("smoke.lgin",)}, 2, "did you mean smoke.login"),
@@ -188,13 +188,15 @@ def test_one_result_each() -> None:
 
 
 def test_results_that_were_not_planned_are_judged_too() -> None:
-    assert judge(result(), result("smoke.login", "shop", FAILED), planned=(Planned("smoke.api", "shop"),)).code == 1
+    assert (
+        judge(result(), result("smoke.login", "shop", FAILED), planned=(PlannedCheck("smoke.api", "shop"),)).code == 1
+    )
 
 
 def test_a_check_of_the_suite_by_another_id_counts() -> None:
     own = result("mail.relay", "relay", FAILED, suite="smoke")
     assert judge(result(), own).code == 1
-    missing = (Planned("smoke.api", "shop"), Planned("mail.relay", "relay", suite="smoke"))
+    missing = (PlannedCheck("smoke.api", "shop"), PlannedCheck("mail.relay", "relay", suite="smoke"))
     assert judge(result(), planned=missing).code == 3
 
 

@@ -15,7 +15,7 @@ from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.seal import holds, sign
 from pytest_prodcheck.gates.waivers import Waiver
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, PlannedCheck, Result, RunRecord, Severity, SkipReason
 from tests.gates.samples import BAD, GOOD, KNOWN, NOW, SLOW, gate, run
 from tests.soak import SOAK
 
@@ -52,7 +52,7 @@ HEALTHY = st.builds(
     judgements=st.just((GOOD,)),
     gathered_at=st.sampled_from([NOW, NOW - 800]),
 )
-PLANNED = st.lists(st.builds(Planned, CHECKS, TARGETS), max_size=3).map(tuple)
+PLANNED = st.lists(st.builds(PlannedCheck, CHECKS, TARGETS), max_size=3).map(tuple)
 POLICIES = st.builds(
     gate,
     require=st.lists(st.sampled_from(["smoke.api", "smoke.login@a", "smoke.dns"]), max_size=2).map(tuple),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_prodcheck.gates.verdict import Finding, NeedState, Observation, Verdict
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, PlannedCheck, Result, RunRecord, Severity, SkipReason
 
 NOW = 1_769_824_800.0  # 2026-01-31 02:00:00 UTC
 
@@ -52,8 +52,8 @@ RESULTS = (PASSED, WARNED, FAILED, ERRORED, SKIPPED, WIDE, PLAIN)
 RUN = RunRecord(
     "20260131T015950-ab12", "production", "shop", True, "checkout", "green", "3f9c2ab",
     started_at=NOW - 10, ended_at=NOW, version="0.1.0", results=RESULTS,
-    planned=(*(Planned(each.check, each.target, each.severity) for each in RESULTS if not each.plain),
-             Planned("smoke.auth.login", "shop", Severity.CRITICAL)),
+    planned=(*(PlannedCheck(each.check, each.target, each.severity) for each in RESULTS if not each.plain),
+             PlannedCheck("smoke.auth.login", "shop", Severity.CRITICAL)),
     limits_off=("smoke.redis.memory@*",), unverified=("old.shop.example",), targets={"service": ("shop", "checkout")},
     problems=("worker gw1 died: not properly terminated",), interrupted="stopping after 1 failures", waited=3.0,
     opted_in=("write:order",), undeclared=("auth",),

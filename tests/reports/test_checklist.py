@@ -10,7 +10,7 @@ import pytest
 
 from pytest_prodcheck.catalogue import entries
 from pytest_prodcheck.gates.verdict import Finding, NeedState
-from pytest_prodcheck.outcomes import Outcome, Planned, Result, RunRecord, Severity, SkipReason
+from pytest_prodcheck.outcomes import Outcome, PlannedCheck, Result, RunRecord, Severity, SkipReason
 from pytest_prodcheck.reports.checklist import LINES, _line_of, checklist, checklist_lines
 from pytest_prodcheck.reports.html_markup import summary
 from pytest_prodcheck.reports.json_report import run_json, schema
@@ -27,11 +27,11 @@ def result(check: str, outcome: Outcome, reason: str = "", skip: SkipReason | No
     return Result(check, "shop", outcome, Severity.CRITICAL, "pre_deploy", reason=reason, skip=skip)
 
 
-def run(*results: Result, planned: tuple[Planned, ...] = ()) -> RunRecord:
+def run(*results: Result, planned: tuple[PlannedCheck, ...] = ()) -> RunRecord:
     return RunRecord("r", "live", results=results, planned=planned)
 
 
-def line(name: str, *results: Result, planned: tuple[Planned, ...] = ()) -> tuple[str, str]:
+def line(name: str, *results: Result, planned: tuple[PlannedCheck, ...] = ()) -> tuple[str, str]:
     (found,) = [each for each in checklist(run(*results, planned=planned), ()) if each.name == name]
     return found.state, found.detail
 
@@ -64,7 +64,7 @@ def test_a_line(results: list[Result], state: str, detail: str) -> None:
 
 
 def test_what_was_planned_and_has_no_result_is_open() -> None:
-    planned = (Planned(AGE, "shop"), Planned("pre_deploy.backups.size", "shop"))
+    planned = (PlannedCheck(AGE, "shop"), PlannedCheck("pre_deploy.backups.size", "shop"))
     assert line("Backups", result(AGE, P), planned=planned) == (
         "open", "without a result: pre_deploy.backups.size on shop",
     )  # fmt: skip

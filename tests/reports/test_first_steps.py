@@ -13,7 +13,7 @@ import pytest
 
 from pytest_prodcheck import runbooks
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result
-from pytest_prodcheck.reports.page.first_steps import BUNDLED, Asked, Step, first_step
+from pytest_prodcheck.reports.page.first_steps import BUNDLED, SentRequest, Step, first_step
 from tests.reports.hostile import STRINGS
 
 
@@ -22,7 +22,7 @@ def result(check: str, reason: str, of: str = "") -> Result:
     return Result(check, "t", Outcome.FAILED, reason=reason, judgements=judged, evidence=("e",))
 
 
-def step(check: str, reason: str, of: str = "", *asked: Asked, environment: str = "demo") -> Step:
+def step(check: str, reason: str, of: str = "", *asked: SentRequest, environment: str = "demo") -> Step:
     made = first_step(f"{BUNDLED}{check}", result(check, reason, of), {"e": asked}, environment)
     assert made is not None
     assert subprocess.run(["sh", "-n"], input=made.command, text=True, check=False).returncode == 0
@@ -55,9 +55,9 @@ def test_a_name_that_is_not_known_is_said_to_be_one_of_an_example() -> None:
     assert several.command == runbooks.first_step("smoke.postgres.primary")
 
 
-GOOD = Asked("", "", "curl -sS -i https://x/cheap", "GET", "https://x/cheap", 200, 0.1)
-SLOW = Asked("", "", "curl -sS -i -X POST https://x/quotes", "POST", "https://x/quotes", 200, 1.5)
-BAD = Asked("", "", "curl -sS -i https://x/login", "POST", "https://x/login", 403, 0.1)
+GOOD = SentRequest("", "", "curl -sS -i https://x/cheap", "GET", "https://x/cheap", 200, 0.1)
+SLOW = SentRequest("", "", "curl -sS -i -X POST https://x/quotes", "POST", "https://x/quotes", 200, 1.5)
+BAD = SentRequest("", "", "curl -sS -i https://x/login", "POST", "https://x/login", 403, 0.1)
 
 
 def test_the_request_that_failed_or_was_slowest_comes_before_any_example() -> None:
@@ -66,16 +66,18 @@ def test_the_request_that_failed_or_was_slowest_comes_before_any_example() -> No
 
 
 def test_a_loop_of_the_runbook_asks_what_was_asked() -> None:
-    asked = Asked("", "", "curl …", "GET", "https://shop.demo.test:8443/version", 200, 0.1)
+    asked = SentRequest("", "", "curl …", "GET", "https://shop.demo.test:8443/version", 200, 0.1)
     made = step("smoke.service.version", "10 of 22 connections met demo-0", "127.0.0.1:8443", asked)
     assert made.command.startswith("for i in $(seq 20)")
     assert "https://shop.demo.test:8443/version" in made.command
-    hostile = Asked("", "", "curl 'https://x/$(reboot)'", "GET", "https://x/$(reboot)", 200, 0.1)
+    hostile = SentRequest("", "", "curl 'https://x/$(reboot)'", "GET", "https://x/$(reboot)", 200, 0.1)
     assert step("smoke.service.version", "", "", hostile).command == hostile.repeat
 
 
 def test_a_slow_request_is_sent_once_more_with_its_times() -> None:
-    slow = Asked("", "", "curl -sS -i --compressed --cacert ca.pem -X POST https://x/quotes", "POST", "", 200, 1.5)
+    slow = SentRequest(
+        "", "", "curl -sS -i --compressed --cacert ca.pem -X POST https://x/quotes", "POST", "", 200, 1.5
+    )
     made = step("smoke.api.budget", "slow", "", slow).command
     assert made.startswith("curl -sS -o /dev/null -w '%{time_starttransfer}")
     assert made.endswith(" --cacert ca.pem -X POST https://x/quotes")
@@ -83,7 +85,7 @@ def test_a_slow_request_is_sent_once_more_with_its_times() -> None:
 
 def test_a_loop_trusts_the_declared_ca() -> None:
     url = "https://shop.demo.test:8443/version"
-    asked = Asked("", "", f"curl -sS -i --compressed --cacert ca.pem {url}", "GET", url, 200, 0.1)
+    asked = SentRequest("", "", f"curl -sS -i --compressed --cacert ca.pem {url}", "GET", url, 200, 0.1)
     assert f"do curl -sS --cacert ca.pem {url}; echo" in step("smoke.service.version", "old", "", asked).command
 
 
@@ -91,7 +93,7 @@ def test_a_cookie_that_browsers_refuse_is_shown_where_it_is_set() -> None:
     line = (
         "curl -sS -i --compressed --cacert ca.pem -H 'Referer: https://x/login' -H \"$COOKIE_HEADER\" https://x/login"
     )
-    asked = Asked("", "", line, "POST", "https://x/login", 403, 0.1)
+    asked = SentRequest("", "", line, "POST", "https://x/login", 403, 0.1)
     made = step("smoke.auth.login", "answered 403 (/login: browsers refuse its cookie __Host-form)", "", asked)
     assert made.command == "curl -sS -i --compressed --cacert ca.pem https://x/login | grep -i '^set-cookie'"
 

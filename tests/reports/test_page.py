@@ -21,7 +21,7 @@ from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, Sev
 from pytest_prodcheck.reports.changes import changes
 from pytest_prodcheck.reports.page import run_page
 from pytest_prodcheck.reports.page.contents import bar
-from pytest_prodcheck.reports.page.first_steps import Asked
+from pytest_prodcheck.reports.page.first_steps import SentRequest
 from tests.chromium import FINISH, browse, dumped
 from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, FAILED, OPEN, PASSED, RUN, WARNED
@@ -237,7 +237,7 @@ def test_each_runbook_has_a_whole_first_step(name: str) -> None:
 
 
 def test_requests_and_answers_of_what_did_not_pass(tmp_path: Path) -> None:
-    asked = [Asked("GET https://x/: 503 in 12 ms", "<b>down</b>", "curl -sS -i https://x/")]
+    asked = [SentRequest("GET https://x/: 503 in 12 ms", "<b>down</b>", "curl -sS -i https://x/")]
     requests = {FAILED.evidence[0]: asked, PASSED.evidence[0]: asked}
     page = run_page(RUN, [BLOCKED], exchanges=requests)
     script = """

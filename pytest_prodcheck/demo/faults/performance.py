@@ -24,7 +24,8 @@ FAULTS = (
     ),
     Fault("perf-tail", "one of 8 answers takes 1.4 s", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
     Fault("perf-rare-tail", "one of 30 answers takes 2.8 s", (*_P99, *_SLOWER_99), _SPEED, part=_SHOP),
-    Fault("perf-stall", "the shop answers nothing for 2.2 s, once", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
+    Fault("perf-stall", "the shop answers nothing for 2.2 s, once",
+          (*_P95, *_SLOWER_95), (*_SPEED, *_PROCESS), part=_SHOP),  # the requests that wait use memory
     Fault("perf-errors", "one of 25 answers is a 503", (*_ERRORS, *_MORE_ERRORS), _SPEED, part=_SHOP),
     Fault("perf-resets", "one of 20 requests is reset", ("performance.retries",), _ALL, part=_SHOP),
     Fault("perf-limited", "requests above 60 a second are refused with 429", (*_ERRORS, *_THROUGHPUT), _ALL,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
+from pytest_prodcheck.demo.runtime.certificate_kinds import CertificateRequest, IssuedCertificate, issue
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.network.balancer import Address
@@ -25,9 +25,9 @@ class Relay:
     offers STARTTLS.
     """
 
-    def __init__(self, authority: Issued) -> None:
+    def __init__(self, authority: IssuedCertificate) -> None:
         self.authority = authority
-        self.certificate = issue(Wanted(), authority)
+        self.certificate = issue(CertificateRequest(), authority)
         self.serve: Serve | None = None
         self.offers = True
         self._hang_after: int | None = None

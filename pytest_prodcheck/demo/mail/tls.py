@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.mail.relay import PATIENCE, Serve
-from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
+from pytest_prodcheck.demo.runtime.certificate_kinds import IssuedCertificate
 
 # Mozilla's intermediate profile, https://wiki.mozilla.org/Security/Server_Side_TLS
 MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -26,14 +26,14 @@ _OAKLEY_2 = int(
 _numbers = itertools.count(1)
 
 
-def healthy(folder: Path, certificate: Issued) -> Serve:
+def healthy(folder: Path, certificate: IssuedCertificate) -> Serve:
     """TLS as Mozilla's intermediate profile has it."""
     return tls_server(context(folder, certificate))
 
 
 def context(
     folder: Path,
-    *certificates: Issued,
+    *certificates: IssuedCertificate,
     ciphers: str = MODERN,
     lowest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     highest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
@@ -92,7 +92,7 @@ def tls_server(made: ssl.SSLContext) -> Serve:
     return serve
 
 
-def staples(folder: Path, certificate: Issued, response: bytes) -> Serve:
+def staples(folder: Path, certificate: IssuedCertificate, response: bytes) -> Serve:
     """Serves with OpenSSL itself, for Python's own module cannot send an OCSP response along."""
     from OpenSSL import SSL, crypto
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
+    from pytest_prodcheck.demo.runtime.certificate_kinds import IssuedCertificate
 
 
-def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> Issued:
+def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> IssuedCertificate:
     """Writes ca.pem, and NAME.pem (chain) with NAME.key (mode 0600) for the names of each server; returns the CA."""
     import trustme
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
+    from pytest_prodcheck.demo.runtime.certificate_kinds import IssuedCertificate
 
     now = datetime.now(UTC)
     ca = trustme.CA(organization_name="prodcheck demo")
@@ -31,4 +31,4 @@ def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> Issued:
         for part in leaf.cert_chain_pems:
             part.write_to_path(str(folder / f"{name}.pem"), append=True)
     own = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
-    return Issued(own, load_pem_private_key(ca.private_key_pem.bytes(), None))
+    return IssuedCertificate(own, load_pem_private_key(ca.private_key_pem.bytes(), None))

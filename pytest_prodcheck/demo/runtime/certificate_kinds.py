@@ -10,7 +10,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass
-class Issued:
+class IssuedCertificate:
     """A certificate with its key, and what a server sends with it."""
 
     certificate: Any  # cryptography's x509.Certificate
@@ -27,7 +27,7 @@ class Issued:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CertificateRequest:
     """What a certificate is to be like. age, left: since its beginning and until its end."""
 
     names: tuple[str, ...] = ("mail.demo.test",)
@@ -40,7 +40,7 @@ class Wanted:
     ca: bool = False
 
 
-def issue(wanted: Wanted, by: Issued | None) -> Issued:
+def issue(wanted: CertificateRequest, by: IssuedCertificate | None) -> IssuedCertificate:
     """A certificate issued by another one, or by itself."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -71,7 +71,7 @@ def issue(wanted: Wanted, by: Issued | None) -> Issued:
             x509.AuthorityInformationAccess([x509.AccessDescription(method, place)]), critical=False
         )
     certificate = builder.sign(signer, hashes.SHA256())
-    return Issued(_with_sha1(certificate, signer) if wanted.sha1 else certificate, key)
+    return IssuedCertificate(_with_sha1(certificate, signer) if wanted.sha1 else certificate, key)
 
 
 def _key(kind: str) -> Any:
@@ -96,7 +96,14 @@ def _with_sha1(certificate: Any, key: Any) -> Any:
         return weak.to_cryptography()
 
 
-def status(of: Issued, by: Issued, *, revoked: bool = False, age: timedelta = DAY, left: timedelta = 5 * DAY) -> bytes:
+def status(
+    of: IssuedCertificate,
+    by: IssuedCertificate,
+    *,
+    revoked: bool = False,
+    age: timedelta = DAY,
+    left: timedelta = 5 * DAY,
+) -> bytes:
     """An OCSP response (DER) about a certificate, signed by its issuer."""
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.x509 import ReasonFlags, ocsp

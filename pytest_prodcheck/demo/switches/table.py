@@ -28,14 +28,14 @@ QUEUE, SHOP = "queue.demo.test", "shop.demo.test"
 Act = Callable[["System"], None]
 
 
-class Kept(Protocol):
+class Undoable(Protocol):
     """What a fault leaves behind."""
 
     def off(self) -> None:
         """Gives it back."""
 
 
-class Load(Kept, Protocol):
+class Load(Undoable, Protocol):
     """What a fault does to the process that the shop runs in."""
 
     def on(self) -> None:
@@ -162,7 +162,7 @@ def _ipv6(*addresses: str) -> Act:
     return act
 
 
-def _answers_and_keeps(name: str, kept: Kept) -> Switch:
+def _answers_and_keeps(name: str, kept: Undoable) -> Switch:
     """A fault in the shop's answers that leaves something behind."""
     answers = _answers(name)
 

@@ -47,7 +47,7 @@ class Jwt:
 
 
 @dataclass(frozen=True)
-class Forged:
+class TokenForgery:
     """A token that must be refused."""
 
     case: str
@@ -78,38 +78,38 @@ def guessable(jwt: Jwt) -> bool:
     return any(hmac.compare_digest(hmac.digest(guess.encode(), signed, hashed), signature) for guess in GUESSES)
 
 
-def garbled(token: str) -> Iterator[Forged]:
+def garbled(token: str) -> Iterator[TokenForgery]:
     """Any token, opaque ones too: one character changed, the end missing."""
     middle = len(token) // 2
     changed = "A" if token[middle] != "A" else "B"
-    yield Forged("one character changed", f"{token[:middle]}{changed}{token[middle + 1 :]}")
-    yield Forged("its end missing", token[: max(len(token) * 3 // 4, 1)])
+    yield TokenForgery("one character changed", f"{token[:middle]}{changed}{token[middle + 1 :]}")
+    yield TokenForgery("its end missing", token[: max(len(token) * 3 // 4, 1)])
 
 
-def forgeries(jwt: Jwt, public: tuple[tuple[str, bytes], ...] = ()) -> Iterator[Forged]:
+def forgeries(jwt: Jwt, public: tuple[tuple[str, bytes], ...] = ()) -> Iterator[TokenForgery]:
     """All of a good token's forgeries. public: the issuer's public key in the forms it travels in, by name."""
     for word in ("none", "None", "NONE", "nOnE"):
-        yield Forged(f"algorithm {word}", f"{_encoded_json({**jwt.header, 'alg': word})}.{jwt.body}.")
-    yield Forged("signature removed", f"{jwt.head}.{jwt.body}.")
-    yield Forged("signature removed with its dot", f"{jwt.head}.{jwt.body}")
+        yield TokenForgery(f"algorithm {word}", f"{_encoded_json({**jwt.header, 'alg': word})}.{jwt.body}.")
+    yield TokenForgery("signature removed", f"{jwt.head}.{jwt.body}.")
+    yield TokenForgery("signature removed with its dot", f"{jwt.head}.{jwt.body}")
     signature = bytearray(_bytes(jwt.signature))
     signature[len(signature) // 2] ^= 0xFF
-    yield Forged("signature changed", f"{jwt.head}.{jwt.body}.{_text(bytes(signature))}")
-    yield Forged(
+    yield TokenForgery("signature changed", f"{jwt.head}.{jwt.body}.{_text(bytes(signature))}")
+    yield TokenForgery(
         "claims changed under their signature",
         f"{jwt.head}.{_encoded_json(_with_later_expiry(jwt.claims))}.{jwt.signature}",
     )
     if jwt.algorithm.startswith("ES"):  # CVE-2022-21449
-        yield Forged("signature of zeros", f"{jwt.head}.{jwt.body}.{_text(bytes(len(signature)))}")
+        yield TokenForgery("signature of zeros", f"{jwt.head}.{jwt.body}.{_text(bytes(len(signature)))}")
     yield from _by_own_key(jwt)
-    yield Forged("signed with an empty HMAC secret", _hmac(jwt, {"alg": "HS256"}, b""))
-    yield Forged("kid is a path to an empty file", _hmac(jwt, {"alg": "HS256", "kid": KEY_NAMES[1][1]}, b""))
-    yield Forged("kid is an SQL injection", _hmac(jwt, {"alg": "HS256", "kid": INJECTION}, INJECTED.encode()))
+    yield TokenForgery("signed with an empty HMAC secret", _hmac(jwt, {"alg": "HS256"}, b""))
+    yield TokenForgery("kid is a path to an empty file", _hmac(jwt, {"alg": "HS256", "kid": KEY_NAMES[1][1]}, b""))
+    yield TokenForgery("kid is an SQL injection", _hmac(jwt, {"alg": "HS256", "kid": INJECTION}, INJECTED.encode()))
     for name, form in public:
-        yield Forged(f"signed with the public key as HMAC secret ({name})", _hmac(jwt, {"alg": "HS256"}, form))
+        yield TokenForgery(f"signed with the public key as HMAC secret ({name})", _hmac(jwt, {"alg": "HS256"}, form))
 
 
-def _by_own_key(jwt: Jwt) -> Iterator[Forged]:
+def _by_own_key(jwt: Jwt) -> Iterator[TokenForgery]:
     """Signed with a key of one's own, that the token offers in each of the ways it can."""
     own = _OwnKey(jwt.algorithm)
     offers: dict[str, dict[str, Any]] = {
@@ -121,7 +121,7 @@ def _by_own_key(jwt: Jwt) -> Iterator[Forged]:
     }
     for case, more in offers.items():
         signed = f"{_encoded_json({**jwt.header, 'alg': own.algorithm, **more})}.{jwt.body}"
-        yield Forged(case, f"{signed}.{_text(own.sign(signed.encode()))}")
+        yield TokenForgery(case, f"{signed}.{_text(own.sign(signed.encode()))}")
 
 
 class _OwnKey:

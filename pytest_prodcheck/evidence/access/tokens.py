@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.environments.queries import controls, token_endpoint
 from pytest_prodcheck.evidence.access.logins import login_line
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry
-from pytest_prodcheck.evidence.access.token_forging import Forged, Jwt, forgeries, garbled, guessable, parse
+from pytest_prodcheck.evidence.access.token_forging import Jwt, TokenForgery, forgeries, garbled, guessable, parse
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of, service_host
 from pytest_prodcheck.evidence.login.fixed_tokens import token_in
@@ -94,7 +94,7 @@ def _token_of(session: RoleSession, auth: Auth) -> str:
 
 def _forgeries(
     good: str, jwt: Jwt | None, auth: Auth, context: Context, deadline: Deadline
-) -> tuple[list[Forged], str]:
+) -> tuple[list[TokenForgery], str]:
     """What to try, and what of it cannot be; every secret part of a token is redacted from here on."""
     if jwt is None:
         return list(garbled(good)), ""

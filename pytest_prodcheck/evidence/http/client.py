@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.kept_connection import HttpConnection
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.http.opener import Opener
-from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
+from pytest_prodcheck.evidence.http.request_heads import PreparedRequest, prepare
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, cookie_store_of
 from pytest_prodcheck.evidence.network.failures import NO_ANSWER, worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
@@ -75,7 +75,7 @@ class HttpClient:
             path if path.startswith(("http://", "https://")) else self.service.url.partition("?")[0].rstrip("/") + path
         )
 
-    def prepare(self, request: Request, url: str, deadline: Deadline) -> Prepared:
+    def prepare(self, request: Request, url: str, deadline: Deadline) -> PreparedRequest:
         """The request with the headers of environment, service and itself, in rising order.
 
         Headers that are secrets go to the servers they are declared for: those of the environment to its services and

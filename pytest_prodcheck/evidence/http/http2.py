@@ -12,7 +12,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.opener import Opener
-    from pytest_prodcheck.evidence.http.request_heads import Prepared
+    from pytest_prodcheck.evidence.http.request_heads import PreparedRequest
 
 _PIECE = 65_536  # bytes received at once
 
@@ -48,7 +48,7 @@ class Http2Connection:
         self.chosen = ""
         self.shook_hands = False  # without, nobody knows what would be chosen
 
-    def _open(self, prepared: Prepared, timeout: float) -> None:
+    def _open(self, prepared: PreparedRequest, timeout: float) -> None:
         self._sock = self._opener.open(prepared.origin, timeout)
         self.shook_hands = True
         self.chosen = self._sock.selected_alpn_protocol() or ""
@@ -56,7 +56,7 @@ class Http2Connection:
             raise EvidenceProblem(Problem("protocol", "the server did not negotiate HTTP/2"))
         self._http2 = Http2()
 
-    def send(self, prepared: Prepared, timeout: float) -> Http2Answer:
+    def send(self, prepared: PreparedRequest, timeout: float) -> Http2Answer:
         """Sends a request and reads the head of its answer; seconds. Raises what the connection raises, NotHttp."""
         if self._sock is not None and self._http2.closing:  # gently: it answered what it had taken
             self.close()

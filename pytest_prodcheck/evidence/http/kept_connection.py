@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.http.framing import Body, Wire
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.opener import Opener
-    from pytest_prodcheck.evidence.http.request_heads import Origin, Prepared
+    from pytest_prodcheck.evidence.http.request_heads import Origin, PreparedRequest
 
 
 class HttpConnection:
@@ -29,7 +29,7 @@ class HttpConnection:
         self._origin: Origin | None = None
         self._timeout = 0.0  # seconds, of the socket
 
-    def send(self, prepared: Prepared, timeout: float) -> HttpAnswer:
+    def send(self, prepared: PreparedRequest, timeout: float) -> HttpAnswer:
         """Sends a request and reads the head of its answer, over the open connection if it is still good."""
         if self._socket is not None and (prepared.origin != self._origin or _dropped(self._socket)):
             self.close()

@@ -39,7 +39,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRequest:
     """A request that is ready to be sent; header names as declared, values encoded; credentials: of the address."""
 
     method: str
@@ -65,7 +65,7 @@ class Prepared:
         return b"\r\n".join([*lines, *more, b"", b""])
 
 
-def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | None) -> Prepared:
+def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | None) -> PreparedRequest:
     """A request to an address; raises ValueError for what cannot be sent."""
     if not _METHOD.fullmatch(method):
         raise ValueError(f"{method!r} is not an HTTP method")
@@ -74,7 +74,7 @@ def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | N
             raise ValueError(f"{name!r} is not a valid header name")
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of the header {name} begins with a space or contains a line break")
-    return Prepared(method, url, headers, body, *_origin_and_target(url))
+    return PreparedRequest(method, url, headers, body, *_origin_and_target(url))
 
 
 def _origin_and_target(url: str) -> tuple[Origin, str, bytes | None]:
@@ -126,7 +126,7 @@ class Received(Protocol):
 class PeerConnection(Protocol):
     """At most one open connection to the peer; for one exchange at a time."""
 
-    def send(self, prepared: Prepared, timeout: float) -> Received:
+    def send(self, prepared: PreparedRequest, timeout: float) -> Received:
         """Sends a request and reads the head of its answer; seconds. Raises whatever the connection raises."""
 
     def wait_at_most(self, seconds: float) -> None:

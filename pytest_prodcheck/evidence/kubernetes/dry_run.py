@@ -16,9 +16,9 @@ from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.apply_methods import FLUX, ApplyMethod, apply_method, most_common
 from pytest_prodcheck.evidence.kubernetes.apply_requests import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
-from pytest_prodcheck.evidence.kubernetes.coming_standards import Standard, changed, manifest_under_standard
 from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
 from pytest_prodcheck.evidence.kubernetes.flux import forces
+from pytest_prodcheck.evidence.kubernetes.future_pod_security import Standard, changed, manifest_under_standard
 from pytest_prodcheck.evidence.kubernetes.helm_releases import pending_releases
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, kind_and_name
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table

@@ -22,7 +22,7 @@ Port = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Placed:
+class PodPlacement:
     """A pod on a node, as far as others notice it."""
 
     shape: PodShape
@@ -60,7 +60,7 @@ class FreeCapacity:
                 return f"host port {port[2]} is in use"
         return ""
 
-    def hold(self, pod: Placed, more: int) -> None:
+    def hold(self, pod: PodPlacement, more: int) -> None:
         """Takes a pod in, or gives its room back (more: -1)."""
         for name, amount in pod.asked.items():
             self.free[name] = self.free.get(name, 0.0) - more * amount
@@ -118,24 +118,24 @@ class Scheduler:
         gone, self._going = bool(self._going), []
         return gone
 
-    def as_placed(self, pod: Pod) -> Placed:
+    def as_placed(self, pod: Pod) -> PodPlacement:
         """A pod of the list."""
         key = (pod.namespace, pod.labels, repr(pod.apart) if pod.apart else "")
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = PodShape(pod.namespace, dict(pod.labels), pod.apart)
         asked = {"cpu": pod.cpu, "memory": float(pod.memory), **dict(pod.extended)}
-        return Placed(shape, (pod.namespace, pod.workload), asked, pod.ports, pod.deleting, pod.claims)
+        return PodPlacement(shape, (pod.namespace, pod.workload), asked, pod.ports, pod.deleting, pod.claims)
 
-    def of_demand(self, demand: Demand, number: int = 0) -> Placed:
+    def of_demand(self, demand: Demand, number: int = 0) -> PodPlacement:
         """A new pod of a workload; number: which one, as StatefulSets count."""
         key = ("new", demand.namespace, demand.what)
         if key not in self._shapes:
             self._shapes[key] = PodShape(demand.namespace, demand.labels, demand.beside.apart)
         claims = tuple(each.of(number) for each in demand.claims)
-        return Placed(self._shapes[key], key[1:], demand.asked, demand.beside.ports, claims=claims)
+        return PodPlacement(self._shapes[key], key[1:], demand.asked, demand.beside.ports, claims=claims)
 
-    def hold(self, pod: Placed, room: FreeCapacity, more: int = 1) -> None:
+    def hold(self, pod: PodPlacement, room: FreeCapacity, more: int = 1) -> None:
         """Puts a pod on a node, or takes it away (more: -1)."""
         room.hold(pod, more)
         if pod.claims:

@@ -40,7 +40,7 @@ def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
 
 
 @dataclass(frozen=True)
-class Redeemed:
+class TokenResponse:
     """What the token endpoint gave for a grant; id_token: "" where it gave none."""
 
     attempt: Attempt
@@ -49,7 +49,7 @@ class Redeemed:
 
 def redeem(
     name: str, role: Role, form: dict[str, str], auth: Auth, context: Context, deadline: Deadline
-) -> Redeemed:
+) -> TokenResponse:
     """The token endpoint's answer to a grant, asked as the role's client."""
     from pytest_prodcheck.evidence.http.messages import Request, basic
 
@@ -67,7 +67,7 @@ def redeem(
     return _read(name, answer, context)
 
 
-def _read(name: str, answer: Answer, context: Context) -> Redeemed:
+def _read(name: str, answer: Answer, context: Context) -> TokenResponse:
     status = answer.exchange.status
     try:
         document = answer.json()
@@ -75,17 +75,17 @@ def _read(name: str, answer: Answer, context: Context) -> Redeemed:
         document = None
     if not isinstance(document, dict):
         why = f"the token endpoint answered {status} without a JSON object"
-        return Redeemed(refused(name, answer.exchange, why))
+        return TokenResponse(refused(name, answer.exchange, why))
     if status != 200:
         code = document.get("error")
         said = f" ({code})" if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
-        return Redeemed(refused(name, answer.exchange, f"the token endpoint answered {status}{said}"))
+        return TokenResponse(refused(name, answer.exchange, f"the token endpoint answered {status}{said}"))
     for extra in ("refresh_token", "id_token"):
         if isinstance(document.get(extra), str) and len(document[extra]) >= 6:
             context.redactor.add(document[extra])
     id_token = document.get("id_token")
     made = bearer(name, answer, document.get("access_token"), "/access_token", context)
-    return Redeemed(made, id_token if isinstance(id_token, str) else "")
+    return TokenResponse(made, id_token if isinstance(id_token, str) else "")
 
 
 def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[str, tuple[str, ...]]:

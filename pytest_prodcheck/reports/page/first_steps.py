@@ -20,7 +20,7 @@ _URL = re.compile(r"https?://[a-z.-]*shop\.example[^\s'\";]*")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SentRequest:
     """One request and its answer, as a person repeats it; an excerpt only where bodies may be shown."""
 
     line: str  # "GET https://…: 503 in 12 ms from 127.0.0.1:443"
@@ -32,7 +32,7 @@ class Asked:
     seconds: float = 0.0
 
 
-Requests = Mapping[str, Sequence[Asked]]  # by key of evidence
+Requests = Mapping[str, Sequence[SentRequest]]  # by key of evidence
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def first_step(runbook: str, result: Result | None, sent: Requests, environment:
     return _with_names(step, result, environment) if step else None
 
 
-def _request(asked: Asked, step: str, reason: str) -> str:
+def _request(asked: SentRequest, step: str, reason: str) -> str:
     """The request once more: in the runbook's loop, with its times, or as far as the cookies that a page sets."""
     if asked.method == "GET" and len(_URL.findall(step)) == 1 and step.startswith("for ") and _plain(asked.url):
         options = asked.repeat.removeprefix(_CURL).removesuffix(asked.url) if asked.repeat.startswith(_CURL) else ""

@@ -229,7 +229,7 @@ def test_a_header_may_be_a_secret(tmp_path: Path) -> None:
 
     def echo(request: Seen) -> tuple[int, dict[str, str], bytes]:
         seen.append(request)
-        return 200, {"X-Said": request.headers["X-Api-Key"]}, request.headers["X-Api-Key"].encode()
+        return 200, {"X-HealthWord": request.headers["X-Api-Key"]}, request.headers["X-Api-Key"].encode()
 
     with web(echo) as server:
         context = plain(tmp_path, server.port, headers={"X-Api-Key": {"file": "key"}})

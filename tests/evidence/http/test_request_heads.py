@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
-from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
+from pytest_prodcheck.evidence.http.request_heads import PreparedRequest, prepare
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.contexts import context_for
 from tests.evidence.http.servers import ok, read_request, web
@@ -57,7 +57,7 @@ def test_the_head_of_a_request() -> None:
 
 
 def head(method: str, url: str, **headers: bytes) -> bytes:
-    prepared: Prepared = prepare(method, url, headers, None)
+    prepared: PreparedRequest = prepare(method, url, headers, None)
     return prepared.head()
 
 

@@ -14,13 +14,13 @@ import pytest
 from pytest_prodcheck.demo.mail.relay import Serve
 from pytest_prodcheck.demo.mail.tls import context as tls_context
 from pytest_prodcheck.demo.mail.tls import tls_server
-from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
+from pytest_prodcheck.demo.runtime.certificate_kinds import CertificateRequest, IssuedCertificate, issue
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
 from tests.evidence.contexts import context_for, gather
 from tests.evidence.network.speakers import raw_server
 
-HOST = Wanted(("localhost",))
+HOST = CertificateRequest(("localhost",))
 V = ssl.TLSVersion
 
 
@@ -29,14 +29,14 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = issue(Wanted(("Test CA",), ca=True, key="rsa-2048"), None)
+        self.authority = issue(CertificateRequest(("Test CA",), ca=True, key="rsa-2048"), None)
         (folder / "ca.pem").write_bytes(self.authority.pem())
         self._contexts: dict[str, Context] = {}
 
-    def issue(self, wanted: Wanted = HOST) -> Issued:
+    def issue(self, wanted: CertificateRequest = HOST) -> IssuedCertificate:
         return issue(wanted, self.authority)
 
-    def tls(self, *certificates: Issued, **settings: Any) -> ssl.SSLContext:
+    def tls(self, *certificates: IssuedCertificate, **settings: Any) -> ssl.SSLContext:
         return tls_context(self.folder, *(certificates or [self.issue()]), **settings)
 
     @contextlib.contextmanager

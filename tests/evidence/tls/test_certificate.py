@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.mail.tls import staples, tls_server
-from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, CertificateRequest, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network import resolving
 from pytest_prodcheck.evidence.network.certificate_names import is_for
@@ -48,14 +48,22 @@ def test_without_a_declared_ca_the_system_decides(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("wanted", "sent", "distrust"),
     [
-        (Wanted(("Intermediate",), ca=True), True, ""),
-        (Wanted(("Intermediate",), ca=True), False, "the chain is incomplete"),
-        (Wanted(("Intermediate",), ca=True, left=-DAY, age=9 * DAY), True, "a CA certificate on the way has expired"),
-        (Wanted(("Intermediate",), ca=True, age=-DAY), True, "a CA certificate on the way is not yet valid"),
-        (Wanted(("Intermediate",)), True, "a certificate on the way is no CA's"),
+        (CertificateRequest(("Intermediate",), ca=True), True, ""),
+        (CertificateRequest(("Intermediate",), ca=True), False, "the chain is incomplete"),
+        (
+            CertificateRequest(("Intermediate",), ca=True, left=-DAY, age=9 * DAY),
+            True,
+            "a CA certificate on the way has expired",
+        ),
+        (
+            CertificateRequest(("Intermediate",), ca=True, age=-DAY),
+            True,
+            "a CA certificate on the way is not yet valid",
+        ),
+        (CertificateRequest(("Intermediate",)), True, "a certificate on the way is no CA's"),
     ],
 )
-def test_intermediate_certificates(lab: Lab, wanted: Wanted, sent: bool, distrust: str) -> None:
+def test_intermediate_certificates(lab: Lab, wanted: CertificateRequest, sent: bool, distrust: str) -> None:
     intermediate = lab.issue(wanted)
     own = issue(HOST, intermediate)
     own.chain = [intermediate.certificate] if sent else []
@@ -65,7 +73,10 @@ def test_intermediate_certificates(lab: Lab, wanted: Wanted, sent: bool, distrus
 
 
 def test_its_own_times_are_facts_and_no_distrust(lab: Lab) -> None:
-    for wanted in (Wanted(("localhost",), age=9 * DAY, left=-DAY), Wanted(("localhost",), age=-DAY)):
+    for wanted in (
+        CertificateRequest(("localhost",), age=9 * DAY, left=-DAY),
+        CertificateRequest(("localhost",), age=-DAY),
+    ):
         with lab.server(tls_server(lab.tls(lab.issue(wanted)))) as address:
             assert lab.certificate(address).distrust == ""
 
@@ -74,7 +85,7 @@ def test_self_signed_and_unknown_ca(lab: Lab) -> None:
     alone = issue(HOST, None)
     with lab.server(tls_server(lab.tls(alone))) as address:
         assert "self-signed" in lab.certificate(address).distrust
-    stranger = issue(Wanted(("Stranger",), ca=True), None)
+    stranger = issue(CertificateRequest(("Stranger",), ca=True), None)
     own = issue(HOST, stranger)
     own.chain = [stranger.certificate]
     with lab.server(tls_server(lab.tls(own))) as address:
@@ -84,7 +95,7 @@ def test_self_signed_and_unknown_ca(lab: Lab) -> None:
 
 
 def test_both_certificates_of_a_server_are_seen(lab: Lab) -> None:
-    rsa = lab.issue(Wanted(("localhost",), key="rsa-2048", left=-DAY, age=9 * DAY))
+    rsa = lab.issue(CertificateRequest(("localhost",), key="rsa-2048", left=-DAY, age=9 * DAY))
     with lab.server(tls_server(lab.tls(lab.issue(), rsa))) as address:
         first, second = lab.gather("tls-certificate", address).served
     assert (first.sent[0].key, second.sent[0].key) == ("EC", "RSA")
@@ -109,7 +120,7 @@ def test_every_version_is_met(lab: Lab, settings: dict[str, Any]) -> None:
 
 def test_server_name_and_connect_to(lab: Lab) -> None:
     asked = []
-    tls = lab.tls(lab.issue(Wanted(("mail.test",))))
+    tls = lab.tls(lab.issue(CertificateRequest(("mail.test",))))
     tls.sni_callback = lambda sock, name, context: asked.append(name)
     with lab.server(tls_server(tls)) as address:
         served = lab.certificate("mail.test:465", connect_to=address)
@@ -130,7 +141,7 @@ def test_a_client_certificate_is_shown_where_declared(lab: Lab) -> None:
                 seen.append(wrapped.getpeercert())
                 wrapped.recv(1)
 
-        (lab.folder / "client.pem").write_bytes(lab.issue(Wanted(("client",), ca=True)).pem())
+        (lab.folder / "client.pem").write_bytes(lab.issue(CertificateRequest(("client",), ca=True)).pem())
         with lab.server(serve) as address:
             assert lab.certificate(address).problem is None  # the server's own is seen without one, too
             assert not seen
@@ -152,7 +163,7 @@ def test_an_unusable_file_is_told(lab: Lab) -> None:
 
 def test_every_address_of_a_name_is_looked_at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 28: one of several addresses serves something else."""
-    bad = tls_server(lab.tls(lab.issue(Wanted(("localhost",), left=-DAY, age=9 * DAY))))
+    bad = tls_server(lab.tls(lab.issue(CertificateRequest(("localhost",), left=-DAY, age=9 * DAY))))
     with raw_server(tls_server(lab.tls())) as port, raw_server(bad, "127.0.0.2", port):
         context = lab.context(f"localhost:{port}")
         found = tuple(ResolvedAddress("IPv4", ip, port) for ip in ("127.0.0.1", "127.0.0.2", "127.0.0.3"))
@@ -168,7 +179,7 @@ def test_every_address_of_a_name_is_looked_at(lab: Lab, monkeypatch: pytest.Monk
 
 def test_staples(lab: Lab) -> None:
     own, other = lab.issue(), lab.issue()
-    stranger = issue(Wanted(("Stranger",), ca=True), None)
+    stranger = issue(CertificateRequest(("Stranger",), ca=True), None)
     cases = {
         "good": (status(own, lab.authority), "good", ""),
         "revoked": (status(own, lab.authority, revoked=True), "revoked", ""),
@@ -186,7 +197,7 @@ def test_staples(lab: Lab) -> None:
 
 
 def test_a_staple_that_is_over_and_a_certificate_that_asks_for_one(lab: Lab) -> None:
-    own = lab.issue(Wanted(("localhost",), must_staple=True, ocsp="http://ocsp.test/"))
+    own = lab.issue(CertificateRequest(("localhost",), must_staple=True, ocsp="http://ocsp.test/"))
     with lab.server(staples(lab.folder, own, status(own, lab.authority, left=-timedelta(hours=1)))) as address:
         served = lab.certificate(address)
     assert served.must_staple

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_prodcheck.demo.mail import vulnerable_tls
 from pytest_prodcheck.demo.mail.tls import MODERN, tls_server
-from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted
+from pytest_prodcheck.demo.runtime.certificate_kinds import CertificateRequest
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.tls import sslyze_client
@@ -29,7 +29,7 @@ from tests.evidence.network.speakers import hang
 from tests.evidence.tls.servers import Lab, V, lab
 
 __all__ = ["lab"]
-RSA = Wanted(("localhost",), key="rsa-2048")
+RSA = CertificateRequest(("localhost",), key="rsa-2048")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_curves_offered_together_are_those_that_are_found_one_by_one(lab: Lab, s
 def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any]) -> None:
     import ssl
 
-    (lab.folder / "client.pem").write_bytes(lab.issue(Wanted(("client",), ca=True)).pem())
+    (lab.folder / "client.pem").write_bytes(lab.issue(CertificateRequest(("client",), ca=True)).pem())
     tls = lab.tls()
     tls.verify_mode = ssl.CERT_REQUIRED
     tls.load_verify_locations(lab.folder / "ca.pem")

@@ -20,7 +20,7 @@ import pytest
 
 from pytest_prodcheck.demo.mail import vulnerable_tls
 from pytest_prodcheck.demo.mail.tls import MODERN, staples, tls_server
-from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, CertificateRequest, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange
 from tests.evidence.tls.servers import Lab, V, lab
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not PROGRAM, reason="testssl.sh is not installed
 # protocols, cipher classes, certificate, Heartbleed, CCS, ROBOT, renegotiation, compression, downgrade
 OPTIONS = ("-p", "-s", "-S", "-H", "-I", "-BB", "-R", "-C", "-Z")
 QUICK = ("worst",)  # the others only in the soak: testssl.sh takes ten seconds of processor for each
-HOST, RSA = Wanted(("localhost",)), Wanted(("localhost",), key="rsa-2048")
+HOST, RSA = CertificateRequest(("localhost",)), CertificateRequest(("localhost",), key="rsa-2048")
 Serve = Callable[[socket.socket], None]
 Findings = dict[str, Any]
 
@@ -43,21 +43,21 @@ def _good(lab: Lab) -> Serve:
 
 def _old(lab: Lab) -> Serve:
     """TLS 1.0 and 1.1, CBC, static RSA, a SHA-1 signature, renegotiation."""
-    own = lab.issue(Wanted(("localhost",), key="rsa-2048", sha1=True))
+    own = lab.issue(CertificateRequest(("localhost",), key="rsa-2048", sha1=True))
     ciphers = "ECDHE+AES:AES128-SHA"
     return tls_server(lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_2, ciphers=ciphers, renegotiates=True))
 
 
 def _weak(lab: Lab) -> Serve:
     """Ciphers without encryption and without a certificate, 1024 bits, another name, ended, a small group."""
-    own = lab.issue(Wanted(("other.test",), key="rsa-1024", age=90 * DAY, left=-DAY))
+    own = lab.issue(CertificateRequest(("other.test",), key="rsa-1024", age=90 * DAY, left=-DAY))
     words = f"{MODERN}:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
     return tls_server(lab.tls(own, ciphers=words, weak_dh=True))
 
 
 def _worst(lab: Lab) -> Serve:
     """The last two in one: all that both find wrong."""
-    own = lab.issue(Wanted(("other.test",), key="rsa-1024", sha1=True, age=90 * DAY, left=-DAY))
+    own = lab.issue(CertificateRequest(("other.test",), key="rsa-1024", sha1=True, age=90 * DAY, left=-DAY))
     words = "ECDHE+AES:AES128-SHA:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
     return tls_server(
         lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_3, ciphers=words, weak_dh=True, renegotiates=True)
@@ -66,19 +66,19 @@ def _worst(lab: Lab) -> Serve:
 
 def _new(lab: Lab) -> Serve:
     """TLS 1.3 alone, of a CA that nobody knows."""
-    stranger = issue(Wanted(("Stranger",), ca=True), None)
+    stranger = issue(CertificateRequest(("Stranger",), ca=True), None)
     own = issue(HOST, stranger)
     own.chain = [stranger.certificate]
     return tls_server(lab.tls(own, lowest=V.TLSv1_3))
 
 
 def _stapled(lab: Lab) -> Serve:
-    own = lab.issue(Wanted(("localhost",), must_staple=True, ocsp="http://ocsp.invalid/"))
+    own = lab.issue(CertificateRequest(("localhost",), must_staple=True, ocsp="http://ocsp.invalid/"))
     return staples(lab.folder, own, status(own, lab.authority))
 
 
 def _unstapled(lab: Lab) -> Serve:
-    return tls_server(lab.tls(lab.issue(Wanted(("localhost",), must_staple=True))))
+    return tls_server(lab.tls(lab.issue(CertificateRequest(("localhost",), must_staple=True))))
 
 
 def _buggy(bug: Callable[[Any], vulnerable_tls.Bug]) -> Callable[[Lab], Serve]:

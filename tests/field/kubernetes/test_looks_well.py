@@ -158,8 +158,9 @@ UNREADY = "containers with unready status: [app]"
     (9, (9000, 8940), None, ""),
 ], ids=["good", "a-moment", "unready", "looping", "starting", "one-crash", "long-ago"])  # fmt: skip
 def test_a_pod_that_is_running(
-    restarts: int, last: tuple[float, float] | None, unready: float | None, said: str, space: ControlPlane, given: Context
-) -> None:
+    restarts: int, last: tuple[float, float] | None, unready: float | None, said: str,
+    space: ControlPlane, given: Context,
+) -> None:  # fmt: skip
     space.delete(f"{CORE}/pods/worker?gracePeriodSeconds=0")
     space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker", **META},
                  "spec": {"schedulerName": "nobody", "containers": [APP]}})  # fmt: skip

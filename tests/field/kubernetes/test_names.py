@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted, issue
+from pytest_prodcheck.demo.runtime.certificate_kinds import CertificateRequest, issue
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.image_names import image_fault
 from pytest_prodcheck.evidence.kubernetes.manifest_facts import manifest_facts
@@ -92,7 +92,7 @@ def test_a_file_that_is_mounted_by_itself(path: str, more: Object, said: str, to
 @pytest.mark.parametrize("kind", ["Ingress", "Gateway"])
 def test_the_names_of_a_certificate(kind: str, names: tuple[str, ...], host: str, said: str, told: Any) -> None:
     """kubernetes/ingress-nginx#6905, #1873, #195; RFC 9525, 6.3: browsers refuse it, or get the controller's own."""
-    pair = issue(Wanted(names), None).pem().decode()
+    pair = issue(CertificateRequest(names), None).pem().decode()
     cut = pair.index("-----BEGIN CERTIFICATE")
     secret = item("Secret", "pair", type="kubernetes.io/tls", stringData={"tls.crt": pair[cut:], "tls.key": pair[:cut]})
     if kind == "Ingress":

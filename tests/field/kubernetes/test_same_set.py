@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, CertificateRequest, issue
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
 from pytest_prodcheck.evidence.kubernetes.manifest_facts import manifest_facts
@@ -144,19 +144,19 @@ def test_a_secret_without_the_pair(keys: tuple[str, str], good: bool, space: Con
 @pytest.mark.parametrize(
     ("issued", "key_of", "said"),
     [
-        (Wanted(age=90 * DAY, left=-2 * DAY), "", "its certificate ended 2.0 days ago"),
-        (Wanted(), "another", "its tls.key is not the key of the certificate in tls.crt"),
-        (Wanted(age=-DAY), "", "its certificate is not valid yet"),
-        (Wanted(), "", ""),
+        (CertificateRequest(age=90 * DAY, left=-2 * DAY), "", "its certificate ended 2.0 days ago"),
+        (CertificateRequest(), "another", "its tls.key is not the key of the certificate in tls.crt"),
+        (CertificateRequest(age=-DAY), "", "its certificate is not valid yet"),
+        (CertificateRequest(), "", ""),
     ],
     ids=["ended", "other-key", "to-come", "good"],
 )
 def test_certificates_in_secrets(
-    issued: Wanted, key_of: str, said: str, live: bool, space: ControlPlane, tmp_path: Path
+    issued: CertificateRequest, key_of: str, said: str, live: bool, space: ControlPlane, tmp_path: Path
 ) -> None:
     """kubernetes/ingress-nginx#851, #8414, #4680; RFC 5280, 4.1.2.5: the Secret is there, and browsers refuse it."""
     pair = issue(issued, None)
-    key = issue(Wanted(), None).pem() if key_of else pair.pem()
+    key = issue(CertificateRequest(), None).pem() if key_of else pair.pem()
     key = key[: key.index(b"-----BEGIN CERTIFICATE")]
     whole = pair.pem()
     values = {"tls.crt": whole[whole.index(b"-----BEGIN CERTIFICATE") :].decode(), "tls.key": key.decode()}
