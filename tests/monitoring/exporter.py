@@ -171,9 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def exporter(numbers: Numbers) -> Iterator[str]:
-    """The address of an exporter of these numbers."""
-    handler = type("Handler", (_Handler,), {"numbers": numbers})
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that answers so."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -182,3 +181,10 @@ def exporter(numbers: Numbers) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def exporter(numbers: Numbers) -> Iterator[str]:
+    """The address of an exporter of these numbers."""
+    with serving(type("Handler", (_Handler,), {"numbers": numbers})) as address:
+        yield address

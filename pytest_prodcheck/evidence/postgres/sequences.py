@@ -14,17 +14,24 @@ if TYPE_CHECKING:
 AT_ONCE = 500  # sequences of one statement
 WORST = 100  # that are told
 
-# What a column can hold is its real type's: domains are followed to what they stand on, numeric(p, s) has a largest.
-# A default may name its sequence as text, which leaves no dependency; columns that refer to a filled one hold its
-# numbers too.
-SEQUENCES_SQL = """\
-with direct as (
+# The columns that sequences fill: those that own them, and those whose default draws from them.
+FILLED_COLUMNS = """\
   select d.objid as seqrelid, d.refobjid as relid, d.refobjsubid as number from pg_depend d
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
     and d.refobjsubid > 0
   union
   select d.refobjid, a.adrelid, a.adnum from pg_depend d join pg_attrdef a on a.oid = d.objid
   where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
+"""
+# What a column can hold is its real type's: domains are followed to what they stand on, numeric(p, s) has a largest.
+# A default may name its sequence as text, which leaves no dependency; columns that refer to a filled one hold its
+# numbers too.
+SEQUENCES_SQL = (
+    """\
+with direct as (
+"""
+    + FILLED_COLUMNS
+    + """\
   union
   select coalesce(to_regclass(name), to_regclass(quote_ident(nspname) || '.' || name))::oid, adrelid, adnum from (
     select adrelid, adnum, n.nspname,
@@ -64,6 +71,7 @@ from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on 
 left join narrow w using (seqrelid)
 where c.relpersistence <> 't'
   and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'"""
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.postgres.sequences import FILLED_COLUMNS
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, TakenNumber
 
@@ -18,21 +19,19 @@ MOST = 200  # that are told
 # Columns that take each number once, of plain integers, by the index of which the lookup is. What a subscription
 # copies is written by another server, which draws the numbers; not everybody may read pg_subscription.oid. Row
 # security would hide rows.
-_FILLED = """\
+_FILLED = (
+    """\
 with filled as (
-  select d.objid as sequence, d.refobjid as relid, d.refobjsubid as number from pg_depend d
-  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-    and d.refobjsubid > 0
-  union
-  select d.refobjid, a.adrelid, a.adnum from pg_depend d join pg_attrdef a on a.oid = d.objid
-  where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
+"""
+    + FILLED_COLUMNS
+    + """\
 )
 select coalesce(json_agg(json_build_array(format('%I.%I', sn.nspname, sc.relname), format('%I.%I', tn.nspname,
     t.relname), format('%I', a.attname), concat_ws('.', sn.nspname, sc.relname),
     concat_ws('.', tn.nspname, t.relname, a.attname), s.seqincrement, s.seqmax,
     has_schema_privilege(tn.oid, 'usage') and has_column_privilege(t.oid, a.attnum, 'select')
     and not row_security_active(t.oid), pg_sequence_last_value(s.seqrelid) is not null) order by f.relid), '[]')
-from filled f join pg_sequence s on s.seqrelid = f.sequence
+from filled f join pg_sequence s using (seqrelid)
 join pg_class sc on sc.oid = s.seqrelid join pg_namespace sn on sn.oid = sc.relnamespace
 join pg_class t on t.oid = f.relid join pg_namespace tn on tn.oid = t.relnamespace
 join pg_attribute a on a.attrelid = t.oid and a.attnum = f.number
@@ -45,6 +44,7 @@ where s.seqincrement > 0 and not s.seqcycle and t.relkind in ('r', 'p') and t.re
   and not exists (select from pg_subscription_rel r join pg_stat_subscription v on v.subid = r.srsubid
     join pg_subscription u using (subname) where r.srrelid = t.oid and u.subenabled
     and u.subdbid = (select oid from pg_database where datname = current_database()))"""
+)
 # one statement sees no row whose number was drawn later than it reads the sequence: the snapshot is older
 _NEXT = """\
 select {at}, (select min(t.{column}) from {table} t where t.{column} >= q.next and t.{column} < q.next + {reach})
