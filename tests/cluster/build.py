@@ -9,6 +9,7 @@ of envtest) is used as it is.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,27 +18,24 @@ import sys
 from pathlib import Path
 
 KUBERNETES, STAGING = "v1.36.3", "v0.36.3"
-PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "etcd", "helm")
-# Modules of their own, with the versions to try in turn: a module proxy may withdraw one that it served before.
-ALONE = {
-    "kwok": ("sigs.k8s.io/kwok/cmd/kwok", ("v0.7.0",)),
-    "helm": ("helm.sh/helm/v3/cmd/helm", ("v3.21.4", "v3.21.3", "v3.20.2")),
-    "etcd": ("go.etcd.io/etcd/server/v3", ("v3.6.16", "v3.6.13", "v3.5.25")),
+PACKAGES = {
+    **{name: f"k8s.io/kubernetes/cmd/{name}"
+       for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")},
+    "kwok": "sigs.k8s.io/kwok/cmd/kwok",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "helm": "helm.sh/helm/v3/cmd/helm",
+}  # fmt: skip
+# With the versions to try in turn: a module proxy may withdraw one that it served before.
+MODULES = {
+    "sigs.k8s.io/kwok": ("v0.8.0", "v0.7.0"),
+    "go.etcd.io/etcd/server/v3": ("v3.6.16", "v3.6.13", "v3.6.8"),
+    "helm.sh/helm/v3": ("v3.21.4", "v3.21.3", "v3.20.2"),
 }
 GATEWAY = "sigs.k8s.io/gateway-api", ("v1.4.1", "v1.5.1", "v1.3.0")  # of which only a definition is taken
 ROUTES = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
-_TOOLS = """\
-//go:build tools
-
-package tools
-
-import (
-	_ "k8s.io/kubernetes/cmd/kube-apiserver"
-	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
-	_ "k8s.io/kubernetes/cmd/kube-scheduler"
-	_ "k8s.io/kubernetes/cmd/kubectl"
-)
-"""
+# What the simulated nodes and pods do. kwok 0.8 has to be told, earlier ones know it.
+STAGES = ("node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease",
+          "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete")  # fmt: skip
 
 
 class CannotBuild(Exception):
@@ -55,7 +53,7 @@ def folder() -> Path:
 
 def missing() -> list[str]:
     """The programs that are not there yet."""
-    return [name for name in PROGRAMS if not (folder() / name).is_file()]
+    return [name for name in PACKAGES if not (folder() / name).is_file()]
 
 
 def routes_definition() -> Path:
@@ -63,89 +61,70 @@ def routes_definition() -> Path:
     return folder() / "httproutes.yaml"
 
 
+def stages() -> Path:
+    """Where kwok's configuration is, or will be."""
+    return folder() / "stages.yaml"
+
+
 def build() -> None:
     """Builds what is missing; raises CannotBuild."""
-    _build_programs()
-    if not routes_definition().is_file():
-        _take_definition()
-
-
-def _take_definition() -> None:
-    """The definition of HTTPRoutes, as it lies in the module of the Gateway API."""
-    package, versions = GATEWAY
-    refused = []
-    for version in versions:
-        try:
-            found = re.search(r'"Dir": "([^"]+)"', _go(folder(), "mod", "download", "-json", f"{package}@{version}"))
-        except CannotBuild as error:
-            refused.append(str(error))
-            continue
-        if found is not None:
-            routes_definition().write_bytes((Path(found[1]) / ROUTES).read_bytes())
-            return
-    raise CannotBuild("\n".join(refused) or f"{package} holds no {ROUTES}")
-
-
-def _build_programs() -> None:
     lacking = missing()
-    if not lacking:
-        return
-    if os.environ.get("KUBEBUILDER_ASSETS"):
+    if lacking and os.environ.get("KUBEBUILDER_ASSETS"):
         raise CannotBuild(f"KUBEBUILDER_ASSETS={folder()} lacks {', '.join(lacking)}")
+    if lacking:
+        _build_programs(lacking)
+    if not routes_definition().is_file():
+        package, versions = GATEWAY
+        routes_definition().write_bytes((_served(package, versions)[1] / ROUTES).read_bytes())
+
+
+def _build_programs(names: list[str]) -> None:
+    """All in one go: they share most of their packages."""
     if not shutil.which("go"):
         raise CannotBuild("there is no Go, which builds the control plane: install go from https://go.dev/dl/")
-    folder().mkdir(parents=True, exist_ok=True)
     work = folder() / "build"
-    if set(lacking) - set(ALONE):
-        _write_module(work / "kubernetes")
-    for name in lacking:
-        if name in ALONE:
-            package, versions = ALONE[name]
-            _compile(_module_with(work / name, package, versions), package, folder() / name)
-        else:
-            _compile(work / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", folder() / name)
+    work.mkdir(parents=True, exist_ok=True)
+    kwok = _write_module(work)
+    print(f"building {', '.join(names)} …", flush=True)
+    version = f"-X k8s.io/component-base/version.gitVersion={KUBERNETES} -s -w"
+    packages = [PACKAGES[name] for name in names]
+    _go(work, "build", "-trimpath", "-ldflags", version, "-o", f"{work}/bin/", *packages)
+    texts = [(kwok / "kustomize" / "stage" / f"{each}.yaml").read_text(encoding="utf-8") for each in STAGES]
+    stages().write_text("\n---\n".join(texts), encoding="utf-8")
+    for name in names:
+        os.replace(work / "bin" / ("server" if name == "etcd" else name), folder() / name)  # Go names it by its path
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _module_with(module: Path, package: str, versions: tuple[str, ...]) -> Path:
-    """A module that depends on the first of a package's versions that the module proxy serves; raises CannotBuild."""
-    module.mkdir(parents=True, exist_ok=True)
+def _write_module(module: Path) -> Path:
+    """A module that depends on all programs, Kubernetes' parts at their own releases; returns kwok's source."""
+    lines = ["module prodcheck.test/control-plane", "", "go 1.26.0", "", f"require k8s.io/kubernetes {KUBERNETES}"]
+    source = {}
+    for name, versions in MODULES.items():
+        version, source[name] = _served(name, versions)
+        lines.append(f"require {name} {version}")
+    found = _go(module.parent, "mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES}")
+    text = (Path(_told(found, "Dir")) / "go.mod").read_text(encoding="utf-8")
+    staging = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", text, re.MULTILINE)))
+    lines += [f"replace {name} => {name} {STAGING}" for name in staging]
+    (module / "go.mod").write_text("\n".join([*lines, ""]))
+    return source["sigs.k8s.io/kwok"]
+
+
+def _served(module: str, versions: tuple[str, ...]) -> tuple[str, Path]:
+    """The first of a module's versions that the module proxy serves, and where its source is; raises CannotBuild."""
     refused = []
     for version in versions:
-        (module / "go.mod").write_text(f"module prodcheck.test/{module.name}\n\ngo 1.24\n")
         try:
-            _go(module, "get", f"{package}@{version}")
+            return version, Path(_told(_go(folder(), "mod", "download", "-json", f"{module}@{version}"), "Dir"))
         except CannotBuild as error:
             refused.append(str(error))
-        else:
-            return module
     raise CannotBuild("\n".join(refused))
 
 
-def _write_module(module: Path) -> None:
-    """A module that depends on Kubernetes, each of whose staging modules comes from its own release."""
-    module.mkdir(parents=True, exist_ok=True)
-    (module / "go.mod").write_text("module prodcheck.test/kubernetes\n\ngo 1.24\n")
-    found = _go(module, "mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES}")
-    match = re.search(r'"GoMod": "([^"]+)"', found)
-    if match is None:
-        raise CannotBuild(f"k8s.io/kubernetes {KUBERNETES} was not found by the Go module proxy")
-    text = Path(match[1]).read_text(encoding="utf-8")
-    staging = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", text, re.MULTILINE)))
-    go = re.search(r"^go (\S+)$", text, re.MULTILINE)
-    lines = ["module prodcheck.test/kubernetes", "", f"go {go[1] if go else '1.24'}", ""]
-    lines += [f"require k8s.io/kubernetes {KUBERNETES}", "", "replace ("]
-    lines += [f"\t{name} => {name} {STAGING}" for name in staging]
-    (module / "go.mod").write_text("\n".join([*lines, ")", ""]))
-    (module / "tools.go").write_text(_TOOLS)
-    _go(module, "mod", "tidy")
-
-
-def _compile(module: Path, package: str, to: Path) -> None:
-    print(f"building {to.name} …", flush=True)
-    version = f"-X k8s.io/component-base/version.gitVersion={KUBERNETES} -s -w"
-    _go(module, "build", "-trimpath", "-ldflags", version, "-o", f"{to}.new", package)
-    os.replace(f"{to}.new", to)
+def _told(found: str, key: str) -> str:
+    """What `go mod download -json` said."""
+    return str(json.loads(found)[key])
 
 
 def _go(module: Path, *words: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.build import folder
+from tests.cluster.build import folder, stages
 
 ADMIN, READER, NOBODY = "admin-token-of-the-test", "reader-token-of-the-test", "nobody-token-of-the-test"
 TOKENS = f'{ADMIN},admin,1,"system:masters"\n{READER},prodcheck,2\n{NOBODY},nobody,3\n'
@@ -84,6 +84,7 @@ class ControlPlane:
             f"{place}/admin.kubeconfig",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+            *(["--config", f"{stages()}"] if stages().is_file() else []),
         )
 
     def kubeconfig(self, name: str, token: str, server: str = "") -> Path:
