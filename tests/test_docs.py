@@ -26,6 +26,7 @@ from pytest_prodcheck.environments.schema import schema
 from tests.faults.elsewhere import noticed as noticed_elsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "pytest_prodcheck"
 WRITTEN = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "how-to").glob("*.md")]  # runbooks: test_runbooks.py
 PAGES = sorted([*ROOT.glob("*.md"), *WRITTEN])
 SHOWN = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *WRITTEN])
@@ -187,6 +188,21 @@ def test_the_example_of_contributing_names_what_is_there() -> None:
     assert 5 < len(files) <= 7
     named = files + re.findall(r"`((?:pytest_prodcheck|tests|suites)/[^` …]*)`", text)
     assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+WALKS = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Three walks")[2].strip().split("\n\n")
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=["key", "verdict", "pods"])
+def test_the_walks_of_the_architecture_pass_what_they_name(walk: str) -> None:
+    """Five steps each; their files are there, and a collector is defined in the file that is said to define it."""
+    steps = walk.splitlines()[1:]
+    assert len(steps) == 5
+    for step in steps:
+        for name in re.findall(r"`([\w/]+\.py)`", step):
+            assert (ROOT / name).is_file() or any(PACKAGE.glob(f"**/{name}")), step
+        for name, collector in re.findall(r'`([\w/]+\.py)`[^`]* defines the collector ("[a-z-]+")', step):
+            assert any(collector in each.read_text(encoding="utf-8") for each in PACKAGE.glob(f"evidence/**/{name}"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
