@@ -16,13 +16,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.forked_workers import fork_workers_of, read_by_python
 from tests.soak import SOAK
 
 # one server for all tests of a process: a second list of what it loads would replace the first
 FORKING = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(["tests.warm"])
-_READ_BY_PYTHON = ("PYTHON", "LC_", "LANG", "COV")  # what an interpreter reads once, when it starts
-_HARMLESS = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
 
 
 def run(
@@ -30,8 +29,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """What `subprocess.run([python, "-m", module, *words])` returns; raises TimeoutExpired after so many seconds."""
     command = [sys.executable, "-m", module, *words]
-    told = {key for key in {*env, *os.environ} if env.get(key) != os.environ.get(key)} - {*_HARMLESS}
-    if SOAK or any(key.startswith(_READ_BY_PYTHON) for key in told):
+    if SOAK or read_by_python(env) != read_by_python(os.environ):
         return subprocess.run(
             command,
             cwd=cwd,
@@ -70,6 +68,7 @@ def _become(module: str, words: list[str], cwd: str, env: dict[str, str], out: s
     os.chdir(cwd)
     sys.path[0:0] = [cwd]  # as `-m` does
     sys.argv = [module, *words]
+    fork_workers_of(words)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
