@@ -119,7 +119,7 @@ def fork_workers_of(words: Sequence[str]) -> None:
         if not waiting or gateway_io.popen_bootstrapline not in args or read_by_python(os.environ) != before:
             begin(self, args, execmodel)
             return
-        self.popen = worker = waiting.pop().begin()  # type: ignore[assignment]
+        self.popen = worker = waiting.pop().begin()
         gateway_base.Popen2IO.__init__(self, worker.stdin, worker.stdout, execmodel=execmodel)
 
     gateway_io.Popen2IOMaster.__init__ = taken  # type: ignore[method-assign]
