@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.forked_workers import fork_workers_of, read_by_python
+from tests.forked_children import fork_pytest_of_runs, fork_workers_of, read_by_python
 from tests.soak import SOAK
 
 # one server for all tests of a process: a second list of what it loads would replace the first
@@ -68,7 +68,10 @@ def _become(module: str, words: list[str], cwd: str, env: dict[str, str], out: s
     os.chdir(cwd)
     sys.path[0:0] = [cwd]  # as `-m` does
     sys.argv = [module, *words]
-    fork_workers_of(words)
+    if module == "pytest":
+        fork_workers_of(words)
+    else:
+        fork_pytest_of_runs()
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
