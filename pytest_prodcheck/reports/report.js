@@ -1,3 +1,5 @@
+// pytest-html's page has no viewport of its own: telephones would show it as wide as a desktop, too small to read.
+document.head.append(Object.assign(document.createElement("meta"), { name: "viewport", content: "width=device-width" }));
 // Opens the details of warned checks: pytest-html folds them up with the passed ones.
 addEventListener("load", () => {
   if (new URLSearchParams(location.search).has("collapsed")) return;

@@ -20,6 +20,7 @@ from pytest_prodcheck.reports.html import environment
 from pytest_prodcheck.reports.verdict_documents import views
 from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, NOW, OBSERVED, OPEN, RUN
+from tests.reports.test_page import browsed
 
 TAGS = {
     "div", "section", "p", "b", "br", "ul", "li", "span", "small", "details", "summary", "a", "pre",
@@ -253,3 +254,16 @@ def test_in_a_browser(folder: Path) -> None:
     only = dom((folder / "r.html").as_uri() + "?visible=passed")
     assert "pc-is-warned" in only.partition("results-table-head")[2]
     assert 'class="results-table-row failed"' not in only
+
+
+@pytest.mark.skipif(BROWSER is None, reason="apt-get install chromium")
+@pytest.mark.parametrize("folder", ["serial"], indirect=True)
+def test_on_a_telephone_only_the_table_scrolls_sideways(folder: Path, tmp_path: Path) -> None:
+    script = """
+      const wide = document.documentElement.scrollWidth; seen.wide = wide <= innerWidth;
+      seen.banner = document.querySelector(".pc-gate").getBoundingClientRect().right <= innerWidth;
+      seen.viewport = document.querySelector('meta[name="viewport"]').content;
+    """
+    page = (folder / "r.html").read_text(encoding="utf-8")
+    seen = browsed(page, script, tmp_path, "--window-size=390,900")
+    assert seen == {"wide": True, "banner": True, "viewport": "width=device-width"}
