@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_prodcheck.evidence.load.process_sockets import sockets_of
+
 AGAIN = 1.0  # seconds after which it is asked again who is below the process
 MOST_SHARED = 32  # processes whose shared memory is told apart; each costs milliseconds a gigabyte
 
@@ -44,9 +46,9 @@ class ProcessFamily:
         seconds, at = self._cpu_seconds(members), time.monotonic()
         cpu = max(seconds - self._seconds, 0.0) / max(at - self._at, 1e-6)
         self._seconds, self._at = seconds, at
-        sockets = [(each, _connections(each)) for each in members]
-        fullest, most = max(sockets, key=lambda each: len(each[1]))
-        whole = len(set().union(*(each for _, each in sockets)))
+        sockets = sockets_of(members)
+        most, fullest = max(zip(sockets, members, strict=True), key=lambda each: len(each[0]))
+        whole = len(set().union(*sockets))
         return FamilyUse(cpu, _memory(members), whole, len(most), _descriptors(fullest))
 
     def _living(self) -> list[Any]:
@@ -90,16 +92,6 @@ def _memory(members: list[Any]) -> int:
             return sum(int(each) for each in parts if each is not None)
     told = [each for each in (_of(other, "memory_info", first) for other in others) if each is not None]
     return found + sum(int(each.rss - getattr(each, "shared", 0)) for each in told)
-
-
-def _connections(process: Any) -> set[Any]:
-    import psutil
-
-    try:
-        found = process.net_connections("tcp")
-    except psutil.NoSuchProcess:
-        return set()
-    return {(each.laddr, each.raddr, each.status) for each in found}
 
 
 def _descriptors(process: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from pytest_prodcheck.evidence.load.process_family import FamilyUse, ProcessFamily
+from pytest_prodcheck.evidence.load.process_sockets import sockets_of
 
 MEMORY = 60_000_000  # bytes that each of two workers takes for itself
 MASTER = f"""
@@ -67,6 +69,30 @@ def test_workers_are_part_of_the_service(master: psutil.Process) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert family.look().cpu >= 0
+
+
+def test_its_sockets_are_those_that_psutil_finds(master: psutil.Process) -> None:
+    """Also those that came from this process, whose pages of /proc are full of other sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        members = [psutil.Process(), master, *master.children()]
+        found = [len(each) for each in sockets_of(members)]
+        assert found == [len(each.net_connections("tcp")) for each in members]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere psutil is asked for each process")
+def test_many_workers_on_a_machine_with_many_sockets_cost_little(master: psutil.Process) -> None:
+    """A look that took longer than the time between two looks left too few of them to judge."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(server.getsockname()))
+
+        def cost(members: int) -> float:
+            began = time.thread_time()
+            sockets_of([master] * members)
+            return time.thread_time() - began
+
+        assert min(cost(64) for _ in range(5)) < 5 * min(cost(1) for _ in range(5)) + 0.005
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
