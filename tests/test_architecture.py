@@ -248,11 +248,13 @@ def test_judging_of_headers_is_pure() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_judging_of_load_is_pure() -> None:
+def test_judging_of_load_and_health_is_pure() -> None:
+    names = ["declared_limits", "distribution", "load_validity", "statistics"]
+    names += ["health/documents", "health/texts", "health/words"]
     fine = ("pytest_prodcheck.records", "pytest_prodcheck.judging.", "pytest_prodcheck.quantities")
     wrong = [
         f"{name} imports {module}"
-        for name in ("declared_limits", "distribution", "health", "load_validity", "statistics")
+        for name in names
         for module, _ in imports(PACKAGE / "judging" / f"{name}.py")
         if module not in {*PURE, "math", "statistics"} and not module.startswith(fine)
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Container
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging import health
+from pytest_prodcheck.judging.health import documents, texts
+from pytest_prodcheck.judging.health.words import BAD, DEGRADED, GOOD, HealthWord, first_word
 from pytest_prodcheck.records import (
     AddressAnswer,
     Addresses,
@@ -43,28 +45,29 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
         page = exchange.wrong("the answer is an HTML page, not a health document")
         judge("health answer is not an HTML page", False, reason=page)
         return
-    judge("health is not degraded", said.word not in health.DEGRADED, warn_only=True, reason=str(said))
+    judge("health is not degraded", said.word not in DEGRADED, warn_only=True, reason=str(said))
     for part in beside:
         judge("parts are healthy too", False, of=part.part, warn_only=True, reason=f"{part}, and the whole is healthy")
     if _is_document(exchange):
-        judge("health document", said.word, one_of=(*health.GOOD, *health.DEGRADED), reason=exchange.wrong(str(said)))
+        judge("health document", said.word, one_of=(*GOOD, *DEGRADED), reason=exchange.wrong(str(said)))
     else:
-        judge("health answer", health.first_word(said.word) not in health.BAD, reason=exchange.wrong(str(said)))
+        judge("health answer", first_word(said.word) not in BAD, reason=exchange.wrong(str(said)))
 
 
-def _health_said(exchange: Exchange) -> tuple[health.HealthWord | None, tuple[health.HealthWord, ...]]:
+def _health_said(exchange: Exchange) -> tuple[HealthWord | None, tuple[HealthWord, ...]]:
     """What an answer says of the whole, None for a page; and which parts contradict it."""
     if _is_document(exchange):
-        return health.of_document(exchange.json(), exchange.content_type.startswith("application/health"))
-    if health.is_page(exchange.text, exchange.content_type):
+        return documents.of_document(exchange.json(), exchange.content_type.startswith("application/health"))
+    if texts.is_page(exchange.text, exchange.content_type):
         return None, ()
     if exchange.content_type.endswith("xml") or exchange.text.lstrip().startswith("<?xml"):
-        return health.of_xml(exchange.text), ()
-    return health.of_text(health.visible(exchange.text)), ()
+        return texts.of_xml(exchange.text), ()
+    return texts.of_text(texts.visible(exchange.text))
 
 
 def _is_document(exchange: Exchange) -> bool:
-    return exchange.content_type.endswith("json") or (exchange.body or "").lstrip()[:1] == "{"
+    begin = (exchange.body or "").lstrip()
+    return exchange.content_type.endswith("json") or re.match(r"\{|\[\s*[{\"]", begin) is not None
 
 
 @check("smoke.service.latency", severity="high", limit=Limit(warn="500ms", fail="2s"), runbook="service-latency")
