@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_prodcheck.answers.graphql import asks_graphql, nothing_but_errors
+
 REDIRECTS = 3  # hundreds of their statuses
+SUCCESS = 200
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class ExpectedAnswer:
     content_type: str = ""  # media type in lower case, "" for any
     contains: str = ""  # text that has to be in it, "" for none
     json: bool = False  # a JSON Schema is declared: its media type has to be one of JSON
+    graphql: bool = False  # the request is one of GraphQL, and no text says what its answer has to hold
 
     @property
     def status_text(self) -> str:
@@ -58,14 +62,18 @@ def expected_answer(declared: Mapping[str, Any]) -> ExpectedAnswer:
     schema = bool(declared.get("schema"))
     statuses = declared.get("status") or range(200, 300 if schema else 400)
     return ExpectedAnswer(
-        tuple(statuses), (declared.get("content_type") or "").lower(), declared.get("contains") or "", schema
-    )
+        tuple(statuses), (declared.get("content_type") or "").lower(), declared.get("contains") or "", schema,
+        not declared.get("contains") and asks_graphql(declared.get("json")),
+    )  # fmt: skip
 
 
 def answer_checks(
-    wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool]
+    wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool], text: Callable[[], str]
 ) -> Iterator[AnswerCheck]:
-    """What has to be looked at, in this order. media_type: lower case, without parameters, "" for none."""
+    """What has to be looked at, in this order. media_type: lower case, without parameters, "" for none.
+
+    text: of the body; asked for only where `wanted.graphql`.
+    """
     good = status in wanted.statuses
     yield AnswerCheck("status", good, f"answered {status}")
     if wanted.content_type:
@@ -76,8 +84,14 @@ def answer_checks(
     if wanted.json:
         told = f"the content type is {media_type or 'missing'}, not JSON"
         yield AnswerCheck("body is JSON", media_type.endswith("json"), told)
+    if wanted.graphql and SUCCESS <= status < SUCCESS + 100:
+        told = nothing_but_errors(text())
+        yield AnswerCheck("GraphQL has data", not told, told)
 
 
-def first_mismatch(wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool]) -> str:
+def first_mismatch(
+    wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool], text: Callable[[], str]
+) -> str:
     """The first thing that is wrong, "" where all is well."""
-    return next((each.why for each in answer_checks(wanted, status, media_type, holds_text) if not each.good), "")
+    looked_at = answer_checks(wanted, status, media_type, holds_text, text)
+    return next((each.why for each in looked_at if not each.good), "")

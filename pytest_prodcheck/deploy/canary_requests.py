@@ -204,6 +204,8 @@ def _sender(context: Context, name: str, deadline: Deadline) -> SendRequest:
             exchange = client_of(context, service).ask(request, deadline, retry=False).exchange
         except EvidenceProblem:
             return False
-        return not first_mismatch(good, exchange.status, exchange.content_type, lambda: good.contains in exchange.text)
+        return not first_mismatch(
+            good, exchange.status, exchange.content_type, lambda: good.contains in exchange.text, lambda: exchange.text
+        )
 
     return send

@@ -6,7 +6,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from pytest_prodcheck.answers.decoding import Decoder, decoder
 from pytest_prodcheck.answers.http_heads import MOST_HEAD, NotHttp, end_of_head, parse_head, plain_head
-from pytest_prodcheck.answers.texts import Search
+from pytest_prodcheck.answers.texts import Search, to_text
 
 CACHES = ("x-cache", "cf-cache-status", "cache-status")  # fields in which common caches say "HIT"
 FINAL = 200  # from this status on an answer is the final one
@@ -32,6 +32,11 @@ class Content:
     def holds_text(self) -> bool:
         """Whether the text that is looked for was in what came so far."""
         return self._search is not None and self._search.found
+
+    @property
+    def kept_text(self) -> str:
+        """What is kept of the body, as the JSON that it is looked at as."""
+        return to_text(bytes(self.kept), "application/json")
 
     @property
     def from_cache(self) -> bool:

@@ -88,7 +88,7 @@ class Call:
     def trouble(self, answer: Answer | Http2Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
         code = answer.get_code()
-        why = first_mismatch(self.wanted, code, answer.media_type, lambda: answer.holds_text)
+        why = first_mismatch(self.wanted, code, answer.media_type, lambda: answer.holds_text, lambda: answer.kept_text)
         return why or (self.same.mismatch(code) if self.same is not None else "")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.answers.variables import VARIABLE, captured
 from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.load.answer import Answer
@@ -86,7 +85,7 @@ class User:
         trouble = call.trouble(answer)
         if step.capture and answer.get_code() < 300:
             try:
-                self.values |= captured(json.loads(to_text(bytes(answer.kept), "application/json")), step.capture)
+                self.values |= captured(json.loads(answer.kept_text), step.capture)
             except (ValueError, RecursionError):
                 return trouble or "the answer is not JSON, so that nothing can be captured"
         missing = next((step.capture[name] for name in step.capture if name not in self.values), None)

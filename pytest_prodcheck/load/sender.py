@@ -15,7 +15,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.load.answer import Answer
 from pytest_prodcheck.load.client import Call, Client, OwnShortage, RequestFailed, TimedOut, calls, clock
 from pytest_prodcheck.load.counters import ProcessCounts
@@ -233,7 +232,7 @@ class Sender:
     def _sample(self, call: Call, answer: Answer | Http2Answer) -> None:
         size = len(answer.kept)
         if size <= call.keep and self._samples.wants(call.name, size, clock()):
-            self.counted.samples.append((call.name, to_text(bytes(answer.kept), "application/json")))
+            self.counted.samples.append((call.name, answer.kept_text))
 
     # -- telling
 

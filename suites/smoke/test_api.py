@@ -20,7 +20,11 @@ def test_endpoint_answers_as_declared(
     """Status, content type, text and body are as declared; the body matches its JSON Schema or OpenAPI document."""
     looked_at = expected_answer(declared)
     status, kind = http_endpoint.status, http_endpoint.content_type
-    found = list(answer_checks(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
+    found = list(
+        answer_checks(
+            looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text, lambda: http_endpoint.text
+        )
+    )
     if not found[0].good:  # of an answer of another status nothing else was promised
         judge("status", False, reason=http_endpoint.wrong(f"{found[0].why}, expected {looked_at.status_text}"))
         return

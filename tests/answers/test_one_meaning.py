@@ -21,6 +21,13 @@ from tests.evidence.load.servers import server_by_path
 from tests.evidence.load.test_load import judged
 
 TEXT = {"contains": "Größe"}
+JSON = "Content-Type: application/json"
+
+
+def _graphql(name: str, **declared: str) -> dict[str, Any]:
+    return {"request": f"POST /{name}", "safe": True, "json": {"query": "query { products { sku } }"}, **declared}
+
+
 # name -> what is declared, head and body of the answer, what is wrong with it
 CASES: Mapping[str, tuple[dict[str, Any], str, bytes, str]] = {
     "plain": (TEXT, "", "Größe".encode(), ""),
@@ -38,6 +45,27 @@ CASES: Mapping[str, tuple[dict[str, Any], str, bytes, str]] = {
     "type-in-capitals": ({"content_type": "text/html"}, "Content-Type: TEXT/HTML; charset=x", b"", ""),
     "json": ({"schema": "item.json"}, "Content-Type: application/json", b"{}", ""),
     "no-json": ({"schema": "item.json"}, "Content-Type: text/plain", b"{}", "not JSON"),
+    # schemathesis#1139, webtau#600, stargate#1114, n8n#1200: answers as graphql-core gives them
+    "graphql": (_graphql("graphql"), JSON, b'{"data": {"products": []}}', ""),
+    "graphql-partly": (
+        _graphql("graphql-partly"), JSON, b'{"data": {"products": [], "offers": null}, "errors": [{"message": "x"}]}',
+        "",
+    ),
+    "graphql-invalid": (
+        _graphql("graphql-invalid"), JSON, b'{"errors": [{"message": "Cannot query field \'prices\'."}]}', "no data",
+    ),
+    "graphql-null": (
+        _graphql("graphql-null"), JSON, b'{"data": null, "errors": [{"message": "no connection"}]}', "no connection",
+    ),
+    "graphql-nulls": (
+        _graphql("graphql-nulls"), JSON, b'{"errors": [{"message": "no connection"}], "data": {"products": null}}',
+        "no connection",
+    ),
+    "graphql-refused-as-declared": (
+        _graphql("graphql-refused-as-declared", contains="UNAUTHENTICATED"), JSON,
+        b'{"errors": [{"message": "x", "extensions": {"code": "UNAUTHENTICATED"}}]}', "",
+    ),
+    "no-graphql": ({**_graphql("no-graphql"), "json": {"query": "query cards"}}, JSON, b'{"errors": [1]}', ""),
     "problem-json": ({"schema": "item.json"}, "Content-Type: application/hal+json", b"{}", ""),
 }  # fmt: skip
 
@@ -85,7 +113,7 @@ def _context(root: Path, port: int) -> Context:
         "abort": {"error_ratio": 1},
     }  # fmt: skip
     service = {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints}
-    light = {"seconds": "1s", "requests": count}
+    light = {"seconds": "1s", "requests": count, "endpoints": [f"api.{name}" for name in CASES]}
     return context_for(root, services={"api": service}, load={"it": load}, light=light)
 
 

@@ -210,4 +210,7 @@ def _overall(counted: ProcessCounts, spans: dict[int, tuple[float, float]]) -> L
 
 def _mismatch(exchange: Exchange, declared: ExpectedAnswer) -> str:
     """Why an answer is not as declared, "" where it is."""
-    return first_mismatch(declared, exchange.status, exchange.content_type, lambda: declared.contains in exchange.text)
+    return first_mismatch(
+        declared, exchange.status, exchange.content_type,
+        lambda: declared.contains in exchange.text, lambda: exchange.text,
+    )  # fmt: skip

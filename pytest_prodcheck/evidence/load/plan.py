@@ -91,7 +91,7 @@ def _endpoint(asked: PlannedRequest, context: Context, deadline: Deadline) -> di
         "timeout": context.environment.services[asked.service].timeout,
         "ends": session.expires_at,
         "same": asked.same,
-        "keep": context.environment.gathering.body if asked.schema or asked.capture else 0,
+        "keep": context.environment.gathering.body if asked.schema or asked.capture or asked.wanted.graphql else 0,
         "sampled": asked.schema,
     }
 

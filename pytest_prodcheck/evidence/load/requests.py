@@ -72,7 +72,7 @@ def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable
     return PlannedRequest(
         name, service, it.as_, it.method, marked(path, columns) if vary is not None else path,
         marked(document, columns) if vary is not None else document, headers, it.changes_nothing,
-        expected_answer(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
+        expected_answer({**it.model_dump(by_alias=True), "json": document}), load.mix[name], it.schema_ is not None,
         it.form if document is it.json_ else None, same=it.status is None and vary is None,
     )  # fmt: skip
 
@@ -81,7 +81,9 @@ def _planned_step(flow: str, step: Step, names: Iterable[str], load: Load) -> Pl
     return PlannedRequest(
         f"{flow}.{step.name}", step.service, step.as_, step.method, marked(step.path, names),
         marked(step.json_, names), marked(step.headers, names), step.method in SAFE,
-        expected_answer({"status": step.status, "content_type": step.content_type, "contains": step.contains}),
+        expected_answer(
+            {"status": step.status, "content_type": step.content_type, "contains": step.contains, "json": step.json_}
+        ),
         load.flows[flow], capture=step.capture,
     )  # fmt: skip
 

@@ -138,8 +138,12 @@ class _WorkflowRunner:
     def _reasons(self, step: Step, answer: Answer) -> list[str]:
         exchange = answer.exchange
         text = VARIABLE.sub(self._value, step.contains or "")
-        looked_at = expected_answer({"status": step.status, "content_type": step.content_type, "contains": text})
-        found = answer_checks(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
+        looked_at = expected_answer(
+            {"status": step.status, "content_type": step.content_type, "contains": text, "json": step.json_}
+        )
+        found = answer_checks(
+            looked_at, exchange.status, exchange.content_type, lambda: text in answer.text, lambda: answer.text
+        )
         reasons = [each.why for each in found if not each.good]
         if exchange.status not in step.status:
             return [f"{exchange.method} {exchange.url}: {reasons[0]}, expected {looked_at.status_text}"]

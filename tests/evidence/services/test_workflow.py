@@ -141,3 +141,15 @@ def test_content_type_and_text_are_looked_at(tmp_path: Path) -> None:
             "the content type is missing, expected text/html",
             "the declared text is missing",
         )
+
+
+def test_graphql_without_data_fails_the_step(tmp_path: Path) -> None:
+    """schemathesis#1139: errors come by 200, too (GraphQL, 7.1)."""
+    asked = {"name": "a", "request": "POST shop:/graphql", "status": 200, "json": {"query": "{ products { sku } }"}}
+    answer = b'{"data": {"products": null}, "errors": [{"message": "no connection"}]}'
+    for declared, reasons in (
+        (asked, ("GraphQL answered errors and no data: no connection",)),
+        ({**asked, "contains": "no connection"}, ()),
+    ):
+        with ran(tmp_path, {"POST /graphql": (200, {}, answer)}, steps=[declared], cleanup=[]) as (found, _):
+            assert found.steps[0].reasons == reasons
