@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pytest_prodcheck.judging.headers.fields import Headers, lines, parameters
+from pytest_prodcheck.judging.headers.fields import Headers, lines, unquoted
 from pytest_prodcheck.judging.headers.findings import Findings, warns
 
 PRELOAD_AGE = 31_536_000  # seconds: a year, as https://hstspreload.org asks for
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]++"
+_DIRECTIVE = re.compile(
+    rf'[ \t]*+(?:({_TOKEN})[ \t]*+(=[ \t]*+({_TOKEN}|"(?:[^"\\]|\\.)*+"))?+[ \t]*+)?+(?:;|\Z)', re.I
+)
 
 
 @dataclass(frozen=True)
@@ -27,24 +30,44 @@ def parse(headers: Headers) -> Hsts:
     sent = lines(headers, "Strict-Transport-Security")
     if not sent:
         return Hsts(ignored="there is no Strict-Transport-Security")
-    found: dict[str, str | None] = {}
-    for name, value in parameters(sent[0]):
-        if not _TOKEN.match(name) or "," in (value or ""):
-            return Hsts(ignored=f"browsers ignore it: {sent[0][:80]!r} does not have the form max-age=SECONDS; …")
-        if name in found:
-            return Hsts(ignored=f"browsers ignore it: it contains {name} twice")
-        found[name] = value
+    directives = _directives(sent[0])
+    if directives is None:
+        return Hsts(ignored=f"browsers ignore it: {sent[0][:80]!r} does not have the form max-age=SECONDS; …")
+    names = [name for name, _ in directives]
+    twice = next((name for name in ("max-age", "includesubdomains") if names.count(name) > 1), "")
+    if twice:
+        return Hsts(ignored=f"browsers ignore it: it contains {twice} twice")
+    found = dict(directives)
+    if found.get("includesubdomains") is not None:
+        return Hsts(ignored="browsers ignore it: includeSubDomains must not have a value")
     age = found.get("max-age")
     if age is None or not re.fullmatch(r"[0-9]+", age):
         return Hsts(ignored="browsers ignore it: it has no max-age=SECONDS")
     return Hsts(min(int(age.lstrip("0")[:20] or 0), 10**12), "includesubdomains" in found, "preload" in found)
 
 
+def _directives(text: str) -> list[tuple[str, str | None]] | None:
+    """Names in lower case and values without their quotes, None where the grammar is broken (RFC 6797, 6.1)."""
+    found: list[tuple[str, str | None]] = []
+    place = 0
+    while place < len(text):
+        part = _DIRECTIVE.match(text, place)
+        if part is None:
+            return None
+        if part[1]:
+            found.append((part[1].lower(), unquoted(part[3]) if part[2] else None))
+        place = part.end()
+    return found
+
+
 def weaknesses(headers: Headers) -> Findings:
-    """What is odd about a policy that counts: several fields, `preload` without what the list asks for."""
+    """What is odd about a policy that counts: several fields, a directive twice, `preload` without what it needs."""
     policy, found = parse(headers), []
     if len(set(lines(headers, "Strict-Transport-Security"))) > 1:
         found.append("it is sent several times with different values: browsers use the first one")
+    names = [name for name, _ in _directives(lines(headers, "Strict-Transport-Security")[0]) or ()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        found.append(f"it contains {', '.join(twice)} twice, which RFC 6797 forbids and browsers overlook")
     if policy.preload and not policy.subdomains:
         found.append("preload without includeSubDomains: the preload list refuses it")
     if policy.preload and (policy.max_age or 0) < PRELOAD_AGE:

@@ -49,6 +49,10 @@ CASES: dict[str, tuple[dict[str, str], str, str, dict[str, str]]] = {
     # mozilla/sumo#2820, Trustroots/trustroots#405, internetstandards/Internet.nl#1740
     "hsts-joined": ({HSTS: "max-age=31536000, max-age=31536000"}, "", "", {"hsts": "failed"}),
     "hsts-glued": ({HSTS: "max-age=31536000max-age=31536000; includeSubDomains"}, "", "", {"hsts": "failed"}),
+    # a payment provider's answers in public logs; ssllabs/ssllabs-scan#307; RFC 6797, 6.1
+    "hsts-value": ({HSTS: "max-age=31536000; includeSubdomains=true"}, "", "", {"hsts": "failed"}),
+    "hsts-blank": ({HSTS: "max-age=31536000; include SubDomains"}, "", "", {"hsts": "failed"}),
+    "hsts-twice": ({HSTS: "max-age=63072000; includeSubDomains; preload; preload"}, "", "", {"hsts": "warned"}),
     # mozilla/http-observatory-website#157, UK-Export-Finance/dtfs2#890; Fetch, "determine nosniff"
     "blank-behind": ({SNIFF: "nosniff "}, "", "", {"content-type": "passed"}),
     "nosniff-joined": ({SNIFF: "nosniff, nosniff"}, "", "", {"content-type": "passed"}),
