@@ -22,11 +22,16 @@ _VALUES = {
 _GONE = ("Public-Key-Pins", "Expect-CT", "X-Content-Security-Policy", "X-WebKit-CSP")
 _POWERS = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "hid", "bluetooth", "display-capture")
 # a dictionary of structured fields (RFC 8941), as far as this field has use for it
-_ITEM = r'(?:[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]*|"[ !#-\[\]-~]*"|\?[01]|-?[0-9]{1,15}(?:\.[0-9]{1,3})?)'
+_ITEM = (
+    r'(?:[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]*|"[ !#-\[\]-~]*"|\?[01]'
+    r'|:[A-Za-z0-9+/=]*:|-?[0-9]{1,15}(?:\.[0-9]{1,3})?)'
+)
 _PARAMETERS = rf"(?:; *[a-z*][a-z0-9_.*-]*(?:={_ITEM})?)*"
 _MEMBER = re.compile(
     rf"([a-z*][a-z0-9_.*-]*)(?:=(\( *(?:{_ITEM}{_PARAMETERS}(?: +{_ITEM}{_PARAMETERS})* *)?\)|{_ITEM}))?{_PARAMETERS}"
 )
+
+_EVERYBODY = re.compile(r'(?:\A|[( ])(\*|"\*")(?=[ );]|\Z)')  # also beside others: (self *)
 
 
 def judged(headers: Headers, policies: Sequence[Policy]) -> Iterable[str]:
@@ -61,5 +66,5 @@ def _permissions(headers: Headers) -> Iterable[str]:
             return
         found[parts[1]] = (parts[2] or "").strip()
     for name in _POWERS:
-        if found.get(name) == "*" or re.fullmatch(r"\( *\*.*\)", found.get(name, "")):
+        if _EVERYBODY.search(found.get(name, "")):
             yield f"{PERMISSIONS}: {name}=*: every frame of every site may request it"

@@ -21,7 +21,7 @@ def effective(headers: Headers, metas: Iterable[str] = ()) -> str:
         if value.lower() in (*_STRICT, *_LEAKS, *_ORIGIN):
             found = value.lower()
     for value in metas:
-        word = _OLD.get(value.strip().lower(), value.strip().lower())
+        word = _OLD.get(value.lower(), value.lower())  # blanks around it are part of it
         if word in (*_STRICT, *_LEAKS, *_ORIGIN):
             found = word
     return found
