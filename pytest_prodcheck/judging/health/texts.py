@@ -23,9 +23,14 @@ _TROUBLE = re.compile(
     r"|(?:[:=]|\b(?:is|are)\b)\s*+[\"'\[(]?(fail|failing|down|dead|offline|ko|nok)\b",
     re.I,
 )
-# "no check failed", "3 checks failed"; "failed: 0", "failed before"
-_NONE_BEFORE = re.compile(r"\b(?:no|none|never|without|nothing|last|previous|if|when)\b|\b[0-9]+ (?:\w+ )?\Z", re.I)
-_NONE_BEHIND = re.compile(r"(?:\s*[:=]\s*|\s+)(?:[0-9]+\s*(?:\Z|[,;)])|none\b|never\b|before\b|no\s*\Z)", re.I)
+# "no check failed", "3 checks failed"; "failed: 0", "failed jobs: 0", "failed before"
+_NONE_BEFORE = re.compile(
+    r"\b(?:no|none|never|without|nothing|last|previous|previously|if|when)\b|\b[0-9]+ (?:\w+ )?\Z", re.I
+)
+_NONE_BEHIND = re.compile(
+    r"(?: +\w+)?(?:\s*[:=]\s*|\s+)(?:[0-9]+\s*(?:\Z|[,;)])|none\b|never\b|before\b|no\s*\Z)", re.I
+)
+_NO_FAILURE = re.compile(r"\W*fail(?:ed|ures?)\s*[:=]\s*0\b", re.I)  # a count at the beginning
 
 
 def of_xml(text: str) -> HealthWord:
@@ -43,7 +48,7 @@ def of_text(text: str) -> tuple[HealthWord, tuple[HealthWord, ...]]:
     lines = [HealthWord(word.lower(), name) for name, word in _LINE.findall(text) if name.lower() in TELLING]
     if bad := bad_ones(lines):
         return bad[0], ()
-    first = HealthWord(first_word(text))
+    first = HealthWord("" if _NO_FAILURE.match(text) else first_word(text))
     trouble = tuple(_troubles(text[:_LONGEST]))
     if first.word in GOOD or first.word in BAD or not trouble:
         return first, trouble if first.word in GOOD else ()
