@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo import Fault

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 
 EXAMPLES = """\
   prodcheck diff                            compare the newest run with the last one that opened its gates

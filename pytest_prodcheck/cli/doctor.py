@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration

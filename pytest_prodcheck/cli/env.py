@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:

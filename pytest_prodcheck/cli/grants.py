@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:

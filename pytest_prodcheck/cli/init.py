@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.proposals.proposal import Proposal

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from pytest_prodcheck import resource_exhaustion
-from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.cli.declared_names import UnknownName, refuse_unknown
+from pytest_prodcheck.cli.error_messages import complain
 from pytest_prodcheck.cli.gate_options import add_scope, duration, query_of, who
 from pytest_prodcheck.gates import overrides, paths, revisions, seal
 from pytest_prodcheck.gates.verdict_files import Document

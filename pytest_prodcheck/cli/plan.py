@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE
 from pytest_prodcheck.reports.escaping import safe, safe_json
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.complaining import complain
+from pytest_prodcheck.cli.error_messages import complain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +120,7 @@ def _trends(state: Path, run: RunRecord) -> Trends:
 def _from_evidence(saved: list[SavedRun], run: RunRecord) -> tuple[str, Requests]:
     """What the saved evidence tells of loads and of requests; nothing of a run whose evidence is gone."""
     from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
-    from pytest_prodcheck.plugin.exchanges import requests_of
+    from pytest_prodcheck.plugin.http_exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
 
     drawn = ""

@@ -24,10 +24,10 @@ from pytest_prodcheck.deploy.histogram_analysis import (
 )
 from pytest_prodcheck.deploy.statistical_power import POWER, TYPICAL_ERROR_SHARE, detectable_errors, false_alarm_line
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.monitoring import absence, recording_rules
+from pytest_prodcheck.evidence.monitoring import absent_series, recording_rules
 from pytest_prodcheck.evidence.monitoring.metrics import duration, query_with
-from pytest_prodcheck.evidence.monitoring.miscounting import doubled
 from pytest_prodcheck.evidence.monitoring.prometheus import Prometheus, Sample, clock, prometheus
+from pytest_prodcheck.evidence.monitoring.resets_and_duplicates import doubled
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class MetricsComparison:
         what = "deploy.analysis.metrics.errors"
         rules = recording_rules.needed([errors], self._context, Deadline(_QUERY_TIMEOUT))[0]
         recorded = {each.name for each in rules if each.health != "elsewhere"}
-        if why := absence.unknown(
+        if why := absent_series.unknown(
             f"sum({errors}) or vector(0)", requests if is_own else "", {revision}, recorded, False, self._series.wait,
             what, self._context, Deadline(_QUERY_TIMEOUT),
         ):  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from typing import Any, Final, Unpack, overload
 
-from pytest_prodcheck.judging.comparable import (
+from pytest_prodcheck.judging.comparison_types import (
     AmountDetails,
     Choices,
     Details,

@@ -51,7 +51,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         return
     _collect_garbage_rarely()
     from pytest_prodcheck.plugin.binding import is_own, tops_of
-    from pytest_prodcheck.plugin.fresh_code import bypass_bytecode
+    from pytest_prodcheck.plugin.fresh_bytecode import bypass_bytecode
     from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
 

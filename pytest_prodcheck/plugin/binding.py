@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import catalogue
 from pytest_prodcheck.gates import bound_files
 from pytest_prodcheck.gates.paths import included
-from pytest_prodcheck.plugin.fresh_code import LOADED, drop_stale
+from pytest_prodcheck.plugin.fresh_bytecode import LOADED, drop_stale
 
 if TYPE_CHECKING:
     from pytest_prodcheck.scope import Scope

@@ -32,7 +32,7 @@ from pytest_prodcheck.plugin.logs import redact_logs, redact_records, redact_std
 from pytest_prodcheck.plugin.markers import registered, uncollected_by, unknown_in
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
-from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
+from pytest_prodcheck.plugin.report_redaction import clean_report, clean_warning
 from pytest_prodcheck.plugin.result_counter import ResultCounter
 from pytest_prodcheck.plugin.run_start import RunContext, open_run
 from pytest_prodcheck.plugin.threads import ThreadErrors
@@ -320,7 +320,7 @@ class RunController:
 
     def _deliver(self, verdicts: Sequence[Verdict]) -> None:
         """Tells whoever is to be told of these verdicts; says what did not arrive."""
-        from pytest_prodcheck.plugin.delivering import deliver_run
+        from pytest_prodcheck.plugin.run_delivery import deliver_run
 
         if self.run is not None and verdicts:
             source = self.gathering.source if self.gathering is not None else None

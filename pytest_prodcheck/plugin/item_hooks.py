@@ -30,7 +30,14 @@ from pytest_prodcheck.plugin.item_results import (
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, hide_stand_ins, parametrize
 from pytest_prodcheck.plugin.pytest_internals import finalizers
-from pytest_prodcheck.plugin.redacting import Redact, clean_call, clean_exception, clean_report, clean_result, cleaning
+from pytest_prodcheck.plugin.report_redaction import (
+    Redact,
+    clean_call,
+    clean_exception,
+    clean_report,
+    clean_result,
+    cleaning,
+)
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.escaping import safe_lines
 

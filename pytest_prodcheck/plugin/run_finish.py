@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import catalogue
 from pytest_prodcheck.outcomes import NO_TARGET, PlannedCheck, Result, RunRecord, Severity
 from pytest_prodcheck.plugin.outputs import write_output, write_whole
-from pytest_prodcheck.plugin.redacting import clean_result
+from pytest_prodcheck.plugin.report_redaction import clean_result
 
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
@@ -89,7 +89,7 @@ def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Seq
 
 def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     from pytest_prodcheck.environments.secrets import SecretResolver
-    from pytest_prodcheck.plugin.exchanges import requests_of
+    from pytest_prodcheck.plugin.http_exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
     from pytest_prodcheck.plugin.trends import trends_of
     from pytest_prodcheck.reports.page import run_page

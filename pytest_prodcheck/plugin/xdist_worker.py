@@ -20,7 +20,7 @@ from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.item_hooks import CheckHooks
 from pytest_prodcheck.plugin.logs import mute_logs, redact_records
 from pytest_prodcheck.plugin.parametrization import BOUND
-from pytest_prodcheck.plugin.redacting import Redact
+from pytest_prodcheck.plugin.report_redaction import Redact
 from pytest_prodcheck.plugin.result_transport import encodable
 from pytest_prodcheck.plugin.threads import ThreadErrors
 from pytest_prodcheck.scope import Scope

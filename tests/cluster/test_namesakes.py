@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_prodcheck.evidence.kubernetes.rolling import rolled_in_all_orders
+from pytest_prodcheck.evidence.kubernetes.rolling_updates import rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
 from pytest_prodcheck.evidence.kubernetes.scheduling import Surroundings
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_prodcheck.evidence.kubernetes.parsing import pod_footprint
 from pytest_prodcheck.evidence.kubernetes.preemption import preempting, with_priority
-from pytest_prodcheck.evidence.kubernetes.rolling import rolled_in_all_orders
+from pytest_prodcheck.evidence.kubernetes.rolling_updates import rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
 from pytest_prodcheck.evidence.kubernetes.scheduling import Surroundings
 from pytest_prodcheck.records.kubernetes import Node, Pod

@@ -25,7 +25,7 @@ from pytest_prodcheck.events.log import open_file
 from pytest_prodcheck.events.run_events import events_of
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import RunRecord
-from pytest_prodcheck.plugin.delivering import deliver_run
+from pytest_prodcheck.plugin.run_delivery import deliver_run
 from pytest_prodcheck.reports.verdict_documents import level_of, views
 from tests import project as projects
 from tests.delivery.receivers import Mailbox, Taken, http, smtp

@@ -18,7 +18,7 @@ from pytest_prodcheck.delivery.traces import send_trace
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.sections.delivery import Traces
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.plugin.exchanges import requests_of, trace_ids
+from pytest_prodcheck.plugin.http_exchanges import requests_of, trace_ids
 from pytest_prodcheck.records import Evidence, Exchange
 from pytest_prodcheck.trace_context import ids_in, ids_of_run, traceparent
 from tests.delivery.receivers import Taken, http

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
-from pytest_prodcheck.evidence.tools.program_words import last_words, without_rows
+from pytest_prodcheck.evidence.tools.program_errors import last_words, without_rows
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.contexts import context, gather, problem_of

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.files.writing import write_file
+from pytest_prodcheck.demo.files.write_file import write_file
 
 FOLDER = "release"
 RECORD, FREEZES, SETTINGS = f"{FOLDER}/change.json", f"{FOLDER}/freeze.toml", f"{FOLDER}/shop.env"

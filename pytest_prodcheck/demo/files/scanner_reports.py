@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.files.writing import write_file
+from pytest_prodcheck.demo.files.write_file import write_file
 
 IMAGE = "registry.demo.test/shop"
 DIGEST = "sha256:" + "5" * 64

@@ -20,7 +20,7 @@ from pytest_prodcheck.demo.files.release_documents import (
     record,
     settings,
 )
-from pytest_prodcheck.demo.files.writing import write_file
+from pytest_prodcheck.demo.files.write_file import write_file
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.payment_provider import PaymentProvider
 

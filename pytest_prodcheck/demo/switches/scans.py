@@ -24,7 +24,7 @@ from pytest_prodcheck.demo.files.scanner_reports import (
     vex,
     vulnerability,
 )
-from pytest_prodcheck.demo.files.writing import write_file
+from pytest_prodcheck.demo.files.write_file import write_file
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups.wal_names import HISTORY, SEGMENT
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, environment, run
 from pytest_prodcheck.evidence.tools.write_guard import reading_only
@@ -179,7 +179,7 @@ def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tupl
     ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
     failed = {name: each for name, each in points.items() if each.get("status") != "OK" and name not in ours}
     said = (f"{name}: {each.get('hint') or each.get('status')}" for name, each in failed.items())
-    return tuple(program_words.last_words(each) or program_words.REFUSED for each in said)
+    return tuple(program_errors.last_words(each) or program_errors.REFUSED for each in said)
 
 
 def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
@@ -236,7 +236,7 @@ def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline)
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") or [] if isinstance(told, dict) else ["it did not answer"]
     confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
-    said = program_words.last_words("\n".join(map(str, wrong))) or ("" if confirmed else done.error_text)
+    said = program_errors.last_words("\n".join(map(str, wrong))) or ("" if confirmed else done.error_text)
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
@@ -259,7 +259,7 @@ def _json_object(done: CompletedProgram) -> dict[str, Any]:
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") if isinstance(told, dict) else ["no object"]
     if wrong:
-        said = program_words.last_words("\n".join(map(str, wrong)))
+        said = program_errors.last_words("\n".join(map(str, wrong)))
         what = done.words[done.words.index("json") + 1]
         raise EvidenceProblem(Problem("protocol", f"barman {what}: {said}", "run it by hand"))
     return dict(told)

@@ -28,7 +28,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by, programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, packing, regular
 from pytest_prodcheck.evidence.tools.confinement import RunAsUser, Sandbox, sandbox, why_unavailable
-from pytest_prodcheck.evidence.tools.program_words import without_rows
+from pytest_prodcheck.evidence.tools.program_errors import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Verification, VerifiedBackup

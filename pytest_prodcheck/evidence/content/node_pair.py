@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.content.chunk_rechecks import recheck
 from pytest_prodcheck.evidence.content.page_ranges import Chunk, Digest, digest, digest_and_position
-from pytest_prodcheck.evidence.content.rechecking import recheck
 from pytest_prodcheck.evidence.postgres.session import caught_up
 from pytest_prodcheck.records import EvidenceProblem, Problem
 

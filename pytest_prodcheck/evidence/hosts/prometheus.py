@@ -113,7 +113,7 @@ def _mount(
 def selector(match: str) -> str:
     """The matchers as PromQL writes them."""
     from pytest_prodcheck.environments.sections.monitoring import matchers
-    from pytest_prodcheck.evidence.monitoring.identity import quoted
+    from pytest_prodcheck.evidence.monitoring.external_labels import quoted
 
     return ",".join(f"{label}{operator}{quoted(value)}" for label, operator, value in matchers(match))
 

@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
 from pytest_prodcheck.evidence.kubernetes.objects import Object
 from pytest_prodcheck.evidence.kubernetes.preemption import preempting, with_priority
-from pytest_prodcheck.evidence.kubernetes.rolling import rescheduled, roll, rolled_in_all_orders
+from pytest_prodcheck.evidence.kubernetes.rolling_updates import rescheduled, roll, rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
 from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Surroundings
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of

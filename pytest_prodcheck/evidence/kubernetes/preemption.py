@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.objects import Object
-from pytest_prodcheck.evidence.kubernetes.rolling import roll
+from pytest_prodcheck.evidence.kubernetes.rolling_updates import roll
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
 from pytest_prodcheck.evidence.kubernetes.scheduling import Surroundings
 from pytest_prodcheck.records.kubernetes import Pod, Schedulability

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from pytest_prodcheck.evidence.kubernetes.neighbours import Neighbours, PodShape
+from pytest_prodcheck.evidence.kubernetes.affinity_and_spread import Neighbours, PodShape
 from pytest_prodcheck.evidence.kubernetes.node_constraints import admits
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import port_conflict
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand

@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations.applied import compared
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres.members import members
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import LintFinding, MigrationLint
@@ -115,7 +115,7 @@ def _squawk_findings(
         if not isinstance(said, list) or done.returncode not in (0, 1) or (done.returncode == 1 and not said):
             raise ValueError("no list of findings")
     except ValueError as error:
-        words = program_words.last_words(done.stderr or done.stdout, 300)
+        words = program_errors.last_words(done.stderr or done.stdout, 300)
         what = f"squawk exited with {done.returncode}, and its output cannot be read ({error}): {words}"
         raise EvidenceProblem(Problem("protocol", what, "run squawk by hand on the files")) from None
     return said

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.messages import Request
-from pytest_prodcheck.evidence.monitoring.identity import fits, quoted
+from pytest_prodcheck.evidence.monitoring.external_labels import fits, quoted
 from pytest_prodcheck.evidence.monitoring.prometheus import LARGEST, as_service
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.monitoring import (
-    absence,
+    absent_series,
+    alert_receivers,
     alertmanager,
-    identity,
-    notifying,
+    external_labels,
     prometheus,
     recording_rules,
     scraping,
@@ -74,8 +74,8 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
         scraping.jobs(declared.jobs, (*queries, *expressions), context, deadline), declared.deadman or "",
         None if declared.alertmanager and declared.deadman else _alertmanagers(context, deadline), arrived,
         declared.alertmanager is not None, receivers, declared.receivers, series,
-        notifying.uses(context, deadline), notifying.notifications(context, deadline),
-        notifying.unreached(context, deadline), prometheus.refused_configuration(context, deadline),
+        alert_receivers.uses(context, deadline), alert_receivers.notifications(context, deadline),
+        alert_receivers.unreached(context, deadline), prometheus.refused_configuration(context, deadline),
     )  # fmt: skip
 
 
@@ -96,7 +96,8 @@ def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFi
     else:
         from pytest_prodcheck.environments.sections.monitoring import matchers
 
-        filters = [f"{label}{operator}{identity.quoted(value)}" for label, operator, value in matchers(quiet.match)]
+        quoted = external_labels.quoted
+        filters = [f"{label}{operator}{quoted(value)}" for label, operator, value in matchers(quiet.match)]
         deadman = _deadman(declared, now, context, deadline)
         control = deadman is not None
         if deadman is not None and alertmanager.peers(declared.alertmanager, context, deadline) > 1:
@@ -125,7 +126,7 @@ def _prometheus_now(context: Context, deadline: Deadline) -> float:
 def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
     """Our alerting rules, each with its group: those whose labels say that they are of another one are left out."""
     found = _all_rules(context, deadline)
-    return [(rule, group) for rule, group in found if identity.is_ours(rule.get("labels") or {}, context)]
+    return [(rule, group) for rule, group in found if external_labels.is_ours(rule.get("labels") or {}, context)]
 
 
 def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
@@ -151,10 +152,10 @@ def _rule(
     name, where = plain(str(rule["name"]), 200), plain(str(group.get("name", "")), 200)
     firing, what, query = rule.get("state") == "firing", f"rule {name}", str(rule.get("query", ""))
     try:
-        lacks = absence.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
+        lacks = absent_series.lacking(query, "", (), recorded, False, SEEN, what, context, deadline)
     except EvidenceProblem:  # series that are too many to count are there
         lacks = ""
-    silenced = notifying.silenced({**_fixed_labels(rule), "alertname": name}, context, deadline)
+    silenced = alert_receivers.silenced({**_fixed_labels(rule), "alertname": name}, context, deadline)
     return AlertingRule(name, where, str(rule.get("health")), error, firing, now - seen, interval, lacks, silenced)
 
 
@@ -181,14 +182,14 @@ def _delivered_alert(declared: Alerts, now: float, context: Context, deadline: D
     there = alertmanager.grouped(server, name, now, context, deadline)
     labels = declared.labels
     if labels is not None:
-        return next((each for each in there if identity.fits(dict(each.labels), labels)), None)
+        return next((each for each in there if external_labels.fits(dict(each.labels), labels)), None)
     rules = [rule for rule, _ in _rules(context, deadline) if rule["name"] == name]
     firing = [{**(rule.get("labels") or {}), **each.get("labels", {})} for rule in rules
               for each in rule.get("alerts") or () if each.get("state") == "firing"]  # fmt: skip
     if not (there and firing):
         return None
     try:
-        wanted = identity.as_sent(firing, context, deadline)
+        wanted = external_labels.as_sent(firing, context, deadline)
     except EvidenceProblem:
         if not any(dict(each.labels) in firing for each in there):
             raise  # only such that have labels besides, and whose they are is not known
@@ -217,11 +218,11 @@ def _fixed_labels(rule: Rule) -> dict[str, str]:
 def _counts(alert: FiringAlert, match: str, context: Context, deadline: Deadline) -> bool:
     """Whether an alert that Prometheus told of fits; external labels, which it tells only others, count too."""
     labels = dict(alert.labels)
-    if identity.fits(labels, match) or not identity.fits(labels, match, missing=True):
-        return identity.fits(labels, match)
-    return identity.fits({**identity.external_labels(context, deadline), **labels}, match)
+    if external_labels.fits(labels, match) or not external_labels.fits(labels, match, missing=True):
+        return external_labels.fits(labels, match)
+    return external_labels.fits({**external_labels.external_labels(context, deadline), **labels}, match)
 
 
 def _may_fit(rule: Rule, match: str) -> bool:
     """Whether an alert of a rule may fit, by what is fixed of it."""
-    return identity.fits({**_fixed_labels(rule), "alertname": str(rule["name"])}, match, missing=True)
+    return external_labels.fits({**_fixed_labels(rule), "alertname": str(rule["name"])}, match, missing=True)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import services_of_metric
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import absence, distortion, miscounting, prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring import (
+    absent_series,
+    prometheus,
+    recording_rules,
+    resets_and_duplicates,
+    unreliable_queries,
+)
 from pytest_prodcheck.evidence.monitoring.selectors import selectors
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
@@ -31,9 +37,9 @@ def _queries(target: str, environment: Environment) -> int:
     enough, and which buckets a quantile comes from.
     """
     query = environment.metrics[target].query
-    raw, hiding = len(miscounting.raw_counters(query)), bool(absence.HIDING.search(query))
+    raw, hiding = len(resets_and_duplicates.raw_counters(query)), bool(absent_series.HIDING.search(query))
     short = hiding or environment.metrics[target].empty_numerator is not None
-    buckets = 2 * len(selectors(query)) if distortion.QUANTILE.search(query) else 0
+    buckets = 2 * len(selectors(query)) if unreliable_queries.QUANTILE.search(query) else 0
     return (5 + raw + 2 * hiding + short + buckets) * len(services_of_metric(environment, target))
 
 
@@ -45,8 +51,8 @@ def _seconds(target: str, environment: Environment) -> float:
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     whom, declared = prometheus.host(target, environment), environment.metrics[target]
     found = [Sending(whom, f"POST /api/v1/query (metric {target})", _queries(target, environment))]
-    raw = len(miscounting.raw_counters(declared.query))
-    named = len(selectors(declared.query)) if absence.HIDING.search(declared.query) else 0
+    raw = len(resets_and_duplicates.raw_counters(declared.query))
+    named = len(selectors(declared.query)) if absent_series.HIDING.search(declared.query) else 0
     if more := 2 * (raw + named) * len(services_of_metric(environment, target)):
         found.append(Sending(whom, "GET /api/v1/metadata", more))
     if recording_rules.recorded_names(declared.query + declared.samples):
@@ -106,27 +112,29 @@ def _reading(
         made = {each.name for each in recorded if each.health != "elsewhere"}
         growing, whose = declared.at_least is not None, {revision, service} - {""}
         what = f"metric {target}"
-        if why := absence.unknown(asked, counted, whose, made, growing, window, what, context, deadline):
+        if why := absent_series.unknown(asked, counted, whose, made, growing, window, what, context, deadline):
             hint = "is the name right, and is it scraped? if it exists only after the first error: empty_numerator = 0"
             raise EvidenceProblem(Problem("empty", f"{what}: {why}, so the value {value:g} proves nothing", hint))
-    if absence.HIDING.search(asked) or declared.empty_numerator is not None:
+    if absent_series.HIDING.search(asked) or declared.empty_numerator is not None:
         what = f"metric {target}"
-        if short := distortion.too_short(asked, counted, {revision, service} - {""}, window, what, context, deadline):
+        said_of = {revision, service} - {""}
+        if short := unreliable_queries.too_short(asked, counted, said_of, window, what, context, deadline):
             told = f"{what}: {short} has fewer than two samples, so nothing that happens can be seen in it"
             hint = "use a range of at least four scrape intervals"
             raise EvidenceProblem(Problem("configuration", told, hint))
-    capped = value is not None and distortion.is_capped(asked, value, window, f"metric {target}", context, deadline)
+    what = f"metric {target}"
+    capped = value is not None and unreliable_queries.is_capped(asked, value, window, what, context, deadline)
     return MetricReading(service, value, said, samples, recent, capped=capped)
 
 
 def _well_counted(target: str, query: str, samples: str, window: float, context: Context, deadline: Deadline) -> None:
     """Raises EvidenceProblem where the number would come from how it is counted."""
     what = f"metric {target}"
-    if name := miscounting.began_anew(query, window, what, context, deadline):
+    if name := resets_and_duplicates.began_anew(query, window, what, context, deadline):
         told = f"{what}: the counter {name} was reset or disappeared within the range of the query"
         raise EvidenceProblem(Problem("invalid", told, "only rate(…) and increase(…) of each series handle this"))
     for each in (query, samples):
-        if label := miscounting.doubled(each, what, context, deadline):
+        if label := resets_and_duplicates.doubled(each, what, context, deadline):
             told = f"{what}: series are counted twice: they differ only in the label {label}"
             hint = f"count them once, such as sum(max without ({label}) (…))"
             raise EvidenceProblem(Problem("invalid", told, hint))
@@ -139,7 +147,7 @@ def _single_value(query: str, target: str, context: Context, deadline: Deadline)
         what = f"metric {target}: {len(found)} series were returned, but one number is expected"
         hint = "aggregate them, for example with sum(…)"
         differ = {name for each in found for name, _ in set(each.labels.items()) ^ set(found[0].labels.items())}
-        if differ and differ <= set(miscounting.PAIRS):
+        if differ and differ <= set(resets_and_duplicates.PAIRS):
             hint = f"if two servers wrote the same series: max without ({', '.join(sorted(differ))}) (…)"
         raise EvidenceProblem(Problem("configuration", what, hint))
     if not found:

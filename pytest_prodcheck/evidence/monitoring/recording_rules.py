@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.monitoring import identity, prometheus
+from pytest_prodcheck.evidence.monitoring import external_labels, prometheus
 from pytest_prodcheck.evidence.monitoring.alertmanager import epoch_seconds
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -49,7 +49,7 @@ def needed(
         if name in made:
             continue
         mine = [(rule, group) for rule, group in found
-                if rule["name"] == name and identity.is_ours(rule.get("labels") or {}, context)]  # fmt: skip
+                if rule["name"] == name and external_labels.is_ours(rule.get("labels") or {}, context)]  # fmt: skip
         made[name] = [_rule(rule, group, now, context) for rule, group in mine]
         told = [str(rule.get("query", "")) for rule, _ in mine]
         expressions += told

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.monitoring import identity, prometheus
+from pytest_prodcheck.evidence.monitoring import external_labels, prometheus
 from pytest_prodcheck.evidence.monitoring.selectors import selectors
 from pytest_prodcheck.records.monitoring import ScrapedJob
 
@@ -32,11 +32,11 @@ def jobs(
 def _scraped(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[ScrapedJob, ...]:
     if not names:
         return ()
-    wanted = identity.quoted("|".join(map(re.escape, names)))
+    wanted = external_labels.quoted("|".join(map(re.escape, names)))
     now = f"up{{job=~{wanted}}}"  # targets that are looked at no more are not in it, within two minutes or not
     query = f"(max_over_time({now}[{LATELY}]) and {now}) or {now}"  # some are scraped every four minutes
     asked = prometheus.prometheus(context, deadline).vector(query, "targets", deadline)
-    found = [each for each in asked if identity.is_ours(each.labels, context)]
+    found = [each for each in asked if external_labels.is_ours(each.labels, context)]
     values = {name: [each.value for each in found if each.labels.get("job") == name] for name in names}
     return tuple(ScrapedJob(name, up := values[name].count(1.0), len(values[name]) - up) for name in names)
 

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.postgres.partitions import partitioned_tables
 from pytest_prodcheck.evidence.postgres.sequences import sequences
 from pytest_prodcheck.evidence.postgres.session import Session, on_primary
 from pytest_prodcheck.evidence.postgres.taken_numbers import taken_numbers
-from pytest_prodcheck.evidence.postgres.usable import usable
+from pytest_prodcheck.evidence.postgres.unusable_objects import usable
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.database import Schema, SchemaObject
 

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.release.freezes import freezes
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
-from pytest_prodcheck.evidence.vulnerabilities.source import file
+from pytest_prodcheck.evidence.vulnerabilities.report_source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Approval, Change, Freeze
 

@@ -9,7 +9,7 @@ from pytest_prodcheck.environments.queries import deployments_in_reach, unit_nam
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release.plan_documents import dated, mentions
 from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
-from pytest_prodcheck.evidence.vulnerabilities.source import file
+from pytest_prodcheck.evidence.vulnerabilities.report_source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.rollback import DeploymentHistory, PlanDocument, RollbackPlan
 

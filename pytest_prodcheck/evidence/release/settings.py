@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release import setting_values
 from pytest_prodcheck.evidence.release.setting_files import parse
 from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
-from pytest_prodcheck.evidence.vulnerabilities.source import file
+from pytest_prodcheck.evidence.vulnerabilities.report_source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 

@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.content.hash_sql import (
 from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
-from pytest_prodcheck.evidence.tools.program_words import without_rows
+from pytest_prodcheck.evidence.tools.program_errors import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
 

@@ -21,7 +21,7 @@ from pytest_prodcheck.evidence.restore.loading import LOADER, LoadResult, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_files import give_to, private_file
 from pytest_prodcheck.evidence.restore.sql_text import PIECE, SqlText
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, regular
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import end
@@ -169,7 +169,7 @@ class DumpServer(ScratchServer):
                 child.stdout.close()
                 end(child)
         if code:
-            said = program_words.last_words(errors.read_text(errors="replace")[-4000:], 300) or f"it ended with {code}"
+            said = program_errors.last_words(errors.read_text(errors="replace")[-4000:], 300) or f"it ended with {code}"
             raise EvidenceProblem(Problem("protocol", f"pg_restore: {said}"))
 
     def _folder(self, deadline: Deadline) -> Path:

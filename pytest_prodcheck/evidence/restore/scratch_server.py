@@ -17,7 +17,7 @@ from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.evidence.postgres.server_text import shown
 from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.source_files import give_to, private_file, share_with
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.evidence.tools.confinement import Sandbox
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, end
@@ -199,7 +199,8 @@ class ScratchServer:
             return shown(*found[-1])
         lines = self._log_tail().splitlines()
         own = [line for line in lines if _OWN.match(line)] or lines  # what begins otherwise goes on with a row, maybe
-        kept = [line for line in program_words.without_rows("\n".join(own)) if not line.endswith(program_words.REFUSED)]
+        lines = program_errors.without_rows("\n".join(own))
+        kept = [line for line in lines if not line.endswith(program_errors.REFUSED)]
         return plain("; ".join(_PREFIX.sub("", line) for line in kept[-3:]), 300) or "it ended without a word"
 
     def refuse_own_want(self) -> None:

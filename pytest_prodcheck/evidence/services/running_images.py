@@ -8,7 +8,7 @@ from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.manifest_files import manifests_of, template
 from pytest_prodcheck.evidence.kubernetes.objects import rows
 from pytest_prodcheck.evidence.kubernetes.rollouts import workload_name
-from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
+from pytest_prodcheck.evidence.vulnerabilities.report_subjects import reference
 from pytest_prodcheck.records.services import RunningImage
 
 if TYPE_CHECKING:

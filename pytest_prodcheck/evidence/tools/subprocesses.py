@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_prodcheck.child_processes import child_environment, end_with_us
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CompletedProgram:
     @property
     def error_text(self) -> str:
         """What it complains of: the end of its error output, else of its output, on one line, without rows."""
-        return program_words.last_words(self.errors.strip() or self.output) or f"ended with {self.code}"
+        return program_errors.last_words(self.errors.strip() or self.output) or f"ended with {self.code}"
 
 
 def environment(program: str = "") -> dict[str, str]:

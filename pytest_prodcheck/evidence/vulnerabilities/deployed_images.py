@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
 from pytest_prodcheck.evidence.kubernetes.objects import rows
-from pytest_prodcheck.evidence.vulnerabilities.source import filled
-from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
+from pytest_prodcheck.evidence.vulnerabilities.report_source import filled
+from pytest_prodcheck.evidence.vulnerabilities.report_subjects import reference
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

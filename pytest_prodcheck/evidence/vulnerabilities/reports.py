@@ -12,8 +12,16 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.vulnerabilities import attestations, report_model, vex
 from pytest_prodcheck.evidence.vulnerabilities.deployed_images import pinned_image
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
-from pytest_prodcheck.evidence.vulnerabilities.source import ReportContent, declared, file, filled, host, read, sends
-from pytest_prodcheck.evidence.vulnerabilities.subjects import refuse_foreign
+from pytest_prodcheck.evidence.vulnerabilities.report_source import (
+    ReportContent,
+    declared,
+    file,
+    filled,
+    host,
+    read,
+    sends,
+)
+from pytest_prodcheck.evidence.vulnerabilities.report_subjects import refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import (
     Benchmark,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.child_processes import child_environment, end_with_us
-from pytest_prodcheck.evidence.tools import program_words
+from pytest_prodcheck.evidence.tools import program_errors
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(
                 os.killpg(child.pid, signal.SIGKILL)
     if code not in codes:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        last = program_words.last_words(clean(said.decode("utf-8", "replace")))
+        last = program_errors.last_words(clean(said.decode("utf-8", "replace")))
         raise EvidenceProblem(Problem("protocol", f"{name} {how}" + (f": {last}" if last else "")))
     return output
 

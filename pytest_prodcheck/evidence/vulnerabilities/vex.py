@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 
 from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Subject
-from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
+from pytest_prodcheck.evidence.vulnerabilities.report_subjects import reference
 
 # OpenVEX's and CISA's five; CycloneDX has nine of its own
 JUSTIFICATIONS = frozenset(

@@ -27,7 +27,7 @@ from pytest_prodcheck.reports.measurement_text import (
     value_text,
     worst_first,
 )
-from pytest_prodcheck.reports.page.deciding import findings_html
+from pytest_prodcheck.reports.page.deciding_findings import findings_html
 from pytest_prodcheck.reports.page.first_steps import Requests, Step, first_step
 from pytest_prodcheck.reports.page.trend_figures import Trends, trend_figures, trend_line
 from pytest_prodcheck.reports.role_matrix import matrix_html

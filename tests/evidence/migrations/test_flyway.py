@@ -10,7 +10,7 @@ import pytest
 from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migrations.model import Script, State
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
-from pytest_prodcheck.evidence.tools.program_words import without_rows
+from pytest_prodcheck.evidence.tools.program_errors import without_rows
 from tests.evidence.migrations.java import Tool, faults, tool
 
 

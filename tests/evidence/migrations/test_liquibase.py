@@ -12,7 +12,7 @@ import pytest
 from pytest_prodcheck.evidence.migrations.liquibase import matches
 from pytest_prodcheck.evidence.migrations.model import State
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
-from pytest_prodcheck.evidence.tools.program_words import without_rows
+from pytest_prodcheck.evidence.tools.program_errors import without_rows
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.database import Migrations
 from tests.evidence.contexts import gather

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.monitoring.absence import needs
-from pytest_prodcheck.evidence.monitoring.miscounting import raw_counters
+from pytest_prodcheck.evidence.monitoring.absent_series import needs
+from pytest_prodcheck.evidence.monitoring.resets_and_duplicates import raw_counters
 from pytest_prodcheck.evidence.monitoring.selectors import lookback, selectors
 
 QUERIES = [  # query, what it selects by function, raw counters, reach in seconds

@@ -45,9 +45,9 @@ def test_one_that_does_not_tell_its_configuration(
     name: str, labels: str, outcomes: tuple[str, ...], shared: Clusters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Thanos and Mimir do."""
-    from pytest_prodcheck.evidence.monitoring import identity
+    from pytest_prodcheck.evidence.monitoring import external_labels
 
-    monkeypatch.setattr(identity, "PATH", "/api/v1/status/no-such-thing")
+    monkeypatch.setattr(external_labels, "PATH", "/api/v1/status/no-such-thing")
     found = shared.judged(name, USUAL + labels)
     assert tuple(found[check].partition(":")[0] for check in (ALERTS, QUIET) if check in found) == outcomes
     if outcomes == ("errored", "errored"):

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.monitoring import miscounting, prometheus
+from pytest_prodcheck.evidence.monitoring import prometheus, resets_and_duplicates
 from pytest_prodcheck.evidence.monitoring.selectors import LABEL_LISTS, Selector, lookback, selectors, tokens_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def lacking(
     names = existing(each.name for each in missing if each.name)
     missing = whole.missing(known | {
         each for each in missing if each.name and each.name not in names
-        and miscounting.types_of(each.name, what, context, deadline)
+        and resets_and_duplicates.types_of(each.name, what, context, deadline)
     })  # fmt: skip
     if not missing:
         return ""

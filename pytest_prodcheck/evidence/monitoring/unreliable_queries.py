@@ -8,7 +8,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.monitoring import prometheus
-from pytest_prodcheck.evidence.monitoring.absence import needle
+from pytest_prodcheck.evidence.monitoring.absent_series import needle
 from pytest_prodcheck.evidence.monitoring.selectors import lookback, selectors
 
 if TYPE_CHECKING:

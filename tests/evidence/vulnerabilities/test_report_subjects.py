@@ -10,7 +10,7 @@ from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject
-from pytest_prodcheck.evidence.vulnerabilities.subjects import reference, refuse_foreign
+from pytest_prodcheck.evidence.vulnerabilities.report_subjects import reference, refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.contexts import context_for
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.plugin.exchanges import Source
+    from pytest_prodcheck.plugin.http_exchanges import Source
     from pytest_prodcheck.plugin.run_start import RunContext
 
 
@@ -25,7 +25,7 @@ def deliver_run(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict],
     try:
         seen = {}
         if project.traces is not None and source is not None:
-            from pytest_prodcheck.plugin.exchanges import trace_ids
+            from pytest_prodcheck.plugin.http_exchanges import trace_ids
 
             seen = trace_ids(source, (key for each in run.results for key in each.evidence))
         problems.extend(deliver(project, opened.state, run, verdicts, resolver.resolve, seen))

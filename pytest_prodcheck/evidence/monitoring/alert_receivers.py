@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.evidence.monitoring import alertmanager, identity, prometheus
+from pytest_prodcheck.evidence.monitoring import alertmanager, external_labels, prometheus
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.monitoring import Notifications, ReceiverUse
@@ -94,7 +94,8 @@ def notifications(context: Context, deadline: Deadline) -> tuple[Notifications, 
     urls += [declared.alertmanager.url] if declared.alertmanager else []
     if not urls:
         return ()
-    where = identity.quoted("|".join(sorted({re.escape(urlsplit(each).netloc.rpartition("@")[2]) for each in urls})))
+    hosts = {re.escape(urlsplit(each).netloc.rpartition("@")[2]) for each in urls}
+    where = external_labels.quoted("|".join(sorted(hosts)))
     counted = [
         f'label_replace(sum by (integration) (increase({name}{{instance=~{where}}}[{HOUR}])), "of", "{of}", "", "")'
         for of, name in (("sent", "alertmanager_notifications_total"),
