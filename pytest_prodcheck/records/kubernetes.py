@@ -42,6 +42,7 @@ class Container:
     init: bool = False
     why: str = ""  # what it waits for, in the kubelet's words
     began_at: float | None = None  # when the run that ended last had begun
+    done: bool = False  # it has succeeded and is not started again: an init container, a step of a pipeline
 
     @property
     def stuck(self) -> bool:
@@ -166,10 +167,13 @@ class Workload:
     hash: str  # of the current version's pods, "" where it is not known
     paused: bool = False
     failure: str = ""  # why pods cannot be made (ReplicaFailure), "" where they can
-    completed_at: float | None = None  # when a Deployment's newest version was whole, epoch seconds; None: it is not
+    # when a Deployment's newest version was whole, epoch seconds; None: it is not. 0: that of a StatefulSet, which was
+    # scaled by itself since; nobody says when
+    completed_at: float | None = None
     stuck: str = ""  # why its rollout does not go on (ProgressDeadlineExceeded), "" where it does
     asleep: str = ""  # who scaled it to zero on purpose, "" where nobody did or it is not at zero
     leaving: bool = False  # it is being deleted
+    held: int = 0  # pods that a StatefulSet's partition keeps at an earlier version, on purpose
 
 
 @dataclass(frozen=True)

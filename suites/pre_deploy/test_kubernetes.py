@@ -95,10 +95,16 @@ def _trouble(pod: Pod, now: float) -> str:
         return f"Pending for {now - pod.created_at:.0f} s: {why}"
     if pod.phase == "Unknown" or pod.reason == "NodeLost":
         return "its node does not answer"
-    if pod.lives and pod.unready_since is not None and not pod.workload.startswith("job/"):
+    if pod.lives and pod.unready_since is not None and not pod.workload.startswith("job/") and not _works_off(pod):
         late = now - pod.unready_since
         return f"not ready for {late:.0f} s: {pod.why or pod.unready}" if late > UNREADY else ""
     return ""
+
+
+def _works_off(pod: Pod) -> bool:
+    """Whether some of its containers have done their work and the others run: a pipeline, which serves nobody."""
+    told = [each for each in pod.containers if not each.init]
+    return any(each.done for each in told) and all(each.ready or each.done for each in pod.containers)
 
 
 def _crash_loops(container: Container, now: float) -> bool:
@@ -106,7 +112,7 @@ def _crash_loops(container: Container, now: float) -> bool:
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts
     """
-    if container.ended_at is None or container.began_at is None or container.restarts <= CRASHES:
+    if container.ended_at is None or container.began_at is None or container.restarts <= CRASHES or container.done:
         return False
     return now - container.ended_at < BACK_OFF and container.ended_at - container.began_at < BACK_OFF
 

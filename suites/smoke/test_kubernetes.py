@@ -26,8 +26,9 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     judge("controller has seen the newest generation", found.observed, at_least=found.generation)
     coming = _scaling_out(kubernetes_rollout, found)
     enough = max(0 if found.asleep else 1, found.replicas - coming)
+    enough_new = max(0 if found.asleep else 1, enough - found.held)
     good = {"available": found.available >= enough, "ready": found.ready >= enough, "goes on": not found.stuck,
-            "updated": found.updated >= enough}  # fmt: skip
+            "updated": found.updated >= enough_new}  # fmt: skip
     told = "; ".join(kubernetes_rollout.why)
     why = {next((name for name, fine in good.items() if not fine), ""): told}  # once: verdicts list them in this order
     judge("available replicas", found.available, at_least=enough, reason=why.get("available", ""))
@@ -38,13 +39,15 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
               reason="it was scaled down, or the manifest is not applied yet")  # fmt: skip
     judge("rollout makes progress", good["goes on"], reason=": ".join(filter(None, (why.get("goes on"), found.stuck))))
     judge("rollout is not paused", not found.paused, reason="spec.paused is true")
-    judge("updated replicas", found.updated, at_least=enough, reason=why.get("updated", ""))
+    judge("updated replicas", found.updated, at_least=enough_new, reason=why.get("updated", ""))
     judge("scale-out is complete", not coming, warn_only=True,
           reason=(f"{coming} pods were added after the rollout and are not "
               f"ready: {told or 'they are starting'}"))  # fmt: skip
     live = [each for each in kubernetes_rollout.pods if each.lives]
     old = [each.name for each in live if found.hash and each.hash != found.hash]
-    judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
+    held = good["updated"] and 0 < len(old) <= found.held
+    judge("pods of another version", len(old), at_most=0, warn_only=held,
+          reason=", ".join(old[:5]) + (": the partition keeps them" if held else ""))  # fmt: skip
     for pod in live:
         waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.stuck]
         judge("containers start", not waiting, of=pod.name, reason=", ".join(waiting))
@@ -77,7 +80,7 @@ def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
                if each.lives and (found is None or not found.hash or each.hash == found.hash)]  # fmt: skip
     judge("pods of the current version", len(current), at_least=0 if found is not None and found.asleep else 1)
     for pod in current:
-        for each in pod.containers:
+        for each in (one for one in pod.containers if not one.done):  # as the column RESTARTS of kubectl counts
             why = f"{each.restarts} restarts" + (f", the last after {each.ended}" if each.ended else "")
             count = each.restarts_since(kubernetes_rollout.asked_at - RECENT)
             judge("restarts", count, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)

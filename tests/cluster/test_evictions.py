@@ -195,7 +195,7 @@ def test_pods_that_the_budget_has_not_counted_yet(ready: int, late: int, soon: b
     ]  # fmt: skip
     counted = {"expectedPods": 6, "desiredHealthy": 3, "currentHealthy": 2, "disruptionsAllowed": 0}
     half = {**budget("half", {"matchLabels": {"app": "a"}}, maxUnavailable="50%"), "status": counted}
-    (found,) = budgets_with([half], pods)
+    (found,) = budgets_with([half], pods, time.time())
     assert (bool(found.blocked), found.soon) == (True, soon)
 
 

@@ -21,7 +21,7 @@ NO_LIMITS = {
     "young": "declared", "level": "declared", "declared": "declared", "wanted": "declared", "expected": "declared",
     "found.holds": "declared", "backups.expected_retained": "declared", "redis_writes.expected_primaries": "declared",
     "node.wanted": "PostgreSQL's own synchronous_standby_names", "enough": "the workload's own replicas",
-    "kubernetes_rollout.in_file": "declared",
+    "enough_new": "the same without those of its partition", "kubernetes_rollout.in_file": "declared",
     "found.generation": "the workload's own generation", "Limit(warn=0, fail=quorum - 1)": "the Sentinels' quorum",
     "Limit(warn=declared)": "none more than declared", "heard": "handed over: `limit` or HEARD",
     "Limit(fail=0) if policy.enforced else Limit(warn=0)": "none at all", "Limit(warn=0)": "none at all",

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.queries import is_loopback
+from pytest_prodcheck.evidence.kubernetes.server_clock import ServerClock
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.threads import start_job
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -62,6 +63,7 @@ class Api:
         from kubernetes.client.rest import RESTClientObject
 
         self._pool = RESTClientObject(self._configuration).pool_manager
+        self.clock = ServerClock()
 
     def get(self, path: str, deadline: Deadline, **query: str) -> Object:
         """One object; raises EvidenceProblem for every answer but 200."""
@@ -185,11 +187,13 @@ class Api:
 
             address += f"?{urlencode(query)}"
         for number in range(1, tries + 1):
+            sent = time.time()
             try:
                 answer = self._pool.request(
                     method, address, headers=headers, body=text, retries=False, redirect=False, preload_content=False,
                     timeout=urllib3.Timeout(total=deadline.seconds_left()),
                 )  # fmt: skip
+                self.clock.note(answer.headers.get("Date"), sent, time.time())
                 with answer:
                     content = _read_bounded(answer, path, deadline)
                 return int(answer.status), content, answer.headers
@@ -219,6 +223,11 @@ def api(context: Context, deadline: Deadline) -> Api:
     if settings is None:
         raise EvidenceProblem(Problem("configuration", "no kubernetes is declared"))
     return context.once(("kubernetes",), lambda: Api(settings, context), deadline)
+
+
+def now(context: Context, deadline: Deadline) -> float:
+    """Epoch seconds by the API server's clock, as its newest answer told it: to be asked after a list, not before."""
+    return api(context, deadline).clock.now()
 
 
 def listed(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.kubernetes.api import now
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
@@ -35,7 +35,7 @@ def kubernetes_autoscalers(target: str, context: Context, deadline: Deadline) ->
     with contextlib.suppress(EvidenceProblem):  # KEDA is not installed, or its objects are not to be read
         found += [autoscaler("ScaledObject", each)
                   for each in raw("keda.sh/v1alpha1", "scaledobjects", context, deadline)]  # fmt: skip
-    return KubernetesAutoscalers(tuple(found), time.time())
+    return KubernetesAutoscalers(tuple(found), now(context, deadline))
 
 
 def autoscaler(kind: str, item: Object) -> Autoscaler:

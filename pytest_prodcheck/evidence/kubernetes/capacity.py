@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
-from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.api import listed, now
 from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
@@ -45,9 +44,9 @@ _LISTS = (
 )  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
-    since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
-    nodes = [without_startup_taints(each, since) for each in listed_nodes]
+    asked_at = now(context, deadline)
+    nodes = [without_startup_taints(each, asked_at - node_grace(context)) for each in listed_nodes]
     pods = all_pods(context, deadline)
     classes = [each for _, each in documents(context) if each.get("kind") == "PriorityClass"]
     demands = [with_priority(_read(each, context), pods, classes) for each in rollouts(context, deadline)]
@@ -56,7 +55,7 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
         tuple(pods),
         _spaces(demands, pods, context, deadline),
         _storage(demands, context, deadline),
-        time.time(),
+        asked_at,
     )
     around, homeless = _without_leaving_nodes(around, demands)
     cluster = context.environment.kubernetes

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
-from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
+from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed, now
 from pytest_prodcheck.evidence.kubernetes.objects import table
 from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -129,7 +128,7 @@ def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
 def kubernetes_nodes(target: str, context: Context, deadline: Deadline) -> KubernetesNodes:
     """All nodes."""
     found = tuple(listed("nodes", "/api/v1/nodes", context, deadline, parsing.node))
-    return KubernetesNodes(found, node_grace(context), time.time())
+    return KubernetesNodes(found, node_grace(context), now(context, deadline))
 
 
 def node_grace(context: Context) -> float:

@@ -5,13 +5,12 @@ As the API server decides: https://kubernetes.io/docs/concepts/scheduling-evicti
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
-from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.api import api, now
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
@@ -33,18 +32,19 @@ _UNGUARDED = ("Succeeded", "Failed", "Pending")  # phases in which a pod goes wh
 )
 def kubernetes_disruption(target: str, context: Context, deadline: Deadline) -> KubernetesDisruption:
     """The budgets, as their controller counts them, each with the pods that it, or a second one, does not let go."""
-    found = budgets_with(raw("policy/v1", "poddisruptionbudgets", context, deadline), pods_of(context, deadline))
+    told = raw("policy/v1", "poddisruptionbudgets", context, deadline)
+    found = budgets_with(told, pods_of(context, deadline), now(context, deadline))
     if any(each.blocked and not each.soon for each in found):  # of the pods that there are now: an autoscaler adds some
         server, path = api(context, deadline), namespaced("policy/v1", "poddisruptionbudgets", context)
         pods = server.items(namespaced("", "pods", context), deadline, parsing.pod)
-        found = budgets_with(server.items(path, deadline), pods)
+        found = budgets_with(server.items(path, deadline), pods, now(context, deadline))
     return KubernetesDisruption(found)
 
 
-def budgets_with(budgets: list[Object], pods: list[Pod]) -> tuple[Budget, ...]:
+def budgets_with(budgets: list[Object], pods: list[Pod], asked_at: float) -> tuple[Budget, ...]:
     """The budgets with those of the pods that may not go."""
     refused = {each.name: why for each in pods if (why := refusal(each, budgets))}
-    return tuple(_budget(each, pods, refused) for each in budgets)
+    return tuple(_budget(each, pods, refused, asked_at) for each in budgets)
 
 
 def refusal(pod: Pod, budgets: Iterable[Object]) -> str:
@@ -80,7 +80,7 @@ def _refused_by(budget: Object, pod: Pod) -> str:
     return f"{healthy} of {int(status.get('expectedPods') or 0)} pods are healthy {_INSISTS} {desired}"
 
 
-def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
+def _budget(budget: Object, pods: list[Pod], refused: dict[str, str], asked_at: float) -> Budget:
     status, selector = table(budget, "status"), _selector(budget)
     mine = [each for each in pods if each.lives and fits(selector, dict(each.labels))]
     blocked = [each.name for each in mine if each.name in refused]
@@ -93,14 +93,14 @@ def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
         int(status.get("desiredHealthy") or 0),
         tuple(blocked),
         why,
-        _INSISTS in why and _is_only_starting(status, mine),
+        _INSISTS in why and _is_only_starting(status, mine, asked_at),
     )
 
 
-def _is_only_starting(status: Object, pods: list[Pod]) -> bool:
+def _is_only_starting(status: Object, pods: list[Pod], asked_at: float) -> bool:
     """Whether only pods that have just begun are missing, and the budget lets one go when they are counted as ready."""
     room = int(status.get("expectedPods") or 0) > int(status.get("desiredHealthy") or 0)
-    begun = time.time() - STARTING
+    begun = asked_at - STARTING
     late = [each for each in pods if not each.ready]
     behind = len(pods) - len(late) > int(status.get("currentHealthy") or 0)
     return room and (bool(late) or behind) and all(each.created_at > begun for each in late)

@@ -111,7 +111,7 @@ def _lacks_address(service: Object) -> bool:
     """Whether it waits for a load balancer of its own."""
     told = table(service, "spec")
     balanced = told.get("type") == "LoadBalancer" and not told.get("externalIPs")
-    return balanced and not rows(service, "status", "loadBalancer", "ingress")
+    return balanced and not _addresses(service)
 
 
 def _external(service: Object) -> bool:
@@ -129,9 +129,10 @@ def _ports(service: Object, behind: _ReadyEndpoints) -> Iterator[tuple[str, int]
         yield shown, behind.count(service, each)
 
 
-def _addresses(ingress: Object) -> list[str]:
-    told = rows(ingress, "status", "loadBalancer", "ingress")
-    return [str(each.get("ip") or each.get("hostname") or "") for each in told]
+def _addresses(item: Object) -> list[str]:
+    """Of an Ingress or a Service; controllers also write entries with neither."""
+    told = rows(item, "status", "loadBalancer", "ingress")
+    return [str(each) for one in told if (each := one.get("ip") or one.get("hostname"))]
 
 
 def _backends(ingress: Object, services: dict[str, Object], behind: _ReadyEndpoints) -> list[tuple[str, int]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.kubernetes.api import now
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
@@ -37,7 +37,7 @@ def kubernetes_jobs(target: str, context: Context, deadline: Deadline) -> Kubern
     for run in runs:
         if _owner(run) == ("", ""):
             work.append(ScheduledWork(f"job/{name_of(run)}", *_newest_failure([run])))
-    return KubernetesJobs(tuple(work), time.time())
+    return KubernetesJobs(tuple(work), now(context, deadline))
 
 
 def _owner(run: Object) -> tuple[str, str]:

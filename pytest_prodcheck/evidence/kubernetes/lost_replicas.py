@@ -15,11 +15,12 @@ def fewer_replicas(item: Object, live: Object | None, result: Object) -> tuple[s
         return ()
     if table(item, "spec").get("replicas") is None:
         return (f"spec.replicas: {before} become {after}, because the file no longer names a number",)
-    scaler = _scaled_by(live)
+    scaler = scaled_by(live)
     return (f"spec.replicas: {scaler} has scaled to {before}, applying sets {after}",) if scaler else ()
 
 
-def _scaled_by(live: Object) -> str:
+def scaled_by(live: Object) -> str:
+    """Who has set the replicas by themselves, as an autoscaler and `kubectl scale` do, "" where nobody did."""
     for entry in rows(live, "metadata", "managedFields"):
         if entry.get("subresource") == "scale" and "f:replicas" in table(entry, "fieldsV1", "f:spec"):
             return str(entry.get("manager") or "somebody")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes.api import api, listed
+from pytest_prodcheck.evidence.kubernetes.api import api, listed, now
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.parsing import epoch_seconds
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -19,8 +18,13 @@ FRESH = 3600  # seconds, the time that API servers keep events by default
 _NORMAL = ("FailedBinding", "JobAlreadyActive")  # say what is wrong, and are no warnings
 
 
-def latest_warning(kind: str, name: str, context: Context, deadline: Deadline) -> str:
-    """The message about an object of the namespace, "" where there is none or events may not be read."""
+def latest_warning(
+    kind: str, name: str, context: Context, deadline: Deadline, since: float = 0.0, reason: str = ""
+) -> str:
+    """The message about an object of the namespace, "" where there is none or events may not be read.
+
+    since: epoch seconds; what was seen for the last time before that is over. reason: of the event, "" for any.
+    """
     path = f"/api/v1/namespaces/{api(context, deadline).namespace}/events"
     try:
         events = listed(f"events of {kind}", path, context, deadline, lambda item: item,
@@ -28,9 +32,9 @@ def latest_warning(kind: str, name: str, context: Context, deadline: Deadline) -
     except EvidenceProblem as error:
         deadline.note(f"the cause may be in the events, which cannot be read: {error.problem.message}")
         return ""
-    now = time.time()
+    since = max(since, now(context, deadline) - FRESH)
     about = [each for each in events if warns(each) and table(each, "involvedObject").get("name") == name]
-    fresh = [each for each in about if now - last_seen(each) < FRESH]
+    fresh = [each for each in about if last_seen(each) > since and reason in ("", each.get("reason"))]
     return plain(str(max(fresh, key=last_seen).get("message", "")), 300) if fresh else ""
 
 

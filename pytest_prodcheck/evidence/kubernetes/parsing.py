@@ -8,6 +8,7 @@ import functools
 import re
 from typing import Any
 
+from pytest_prodcheck.evidence.kubernetes.lost_replicas import scaled_by
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import is_spot, is_virtual, leaving_reason
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import host_ports, required_terms
@@ -59,7 +60,7 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
     """One pod of a list; minor: the version of the Pod Security Standards that it is measured by."""
     specification = table(item, "spec")
     asked = {
-        str(each.get("name")): str(each.get("image", ""))
+        str(each.get("name")): (str(each.get("image", "")), _starts_again(each, kind, specification))
         for kind in ("initContainers", "containers")
         for each in rows(specification, kind)
     }
@@ -72,7 +73,7 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
         unready=str(ready.get("message") or "") if ready.get("status") == "False" else "",
         unready_since=epoch_seconds(since) if since and ready.get("status") == "False" else None,
         containers=tuple(
-            _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
+            _container(each, *asked.get(str(each.get("name")), ("", True)), init=name == "initContainerStatuses")
             for name in ("initContainerStatuses", "containerStatuses")
             for each in rows(item, "status", name)
         ),
@@ -128,7 +129,16 @@ def _shared(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
-def _container(status: Object, asked: str, init: bool) -> Container:
+def _starts_again(container: Object, kind: str, pod: Object) -> bool:
+    """Whether one that ends well is started again: one of an application, a sidecar; no init container, no step.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+    """
+    usual = "OnFailure" if kind == "initContainers" else pod.get("restartPolicy")
+    return (container.get("restartPolicy") or usual or "Always") == "Always"
+
+
+def _container(status: Object, asked: str, starts_again: bool, init: bool) -> Container:
     ended = table(status, "state", "terminated") or table(status, "lastState", "terminated")
     digest = re.search(r"@(sha256:[0-9a-f]{64})", str(status.get("imageID", "")))  # without "@" it is an image's id
     return Container(
@@ -142,6 +152,7 @@ def _container(status: Object, asked: str, init: bool) -> Container:
         ended_at=epoch_seconds(ended["finishedAt"]) if ended.get("finishedAt") else None,
         began_at=epoch_seconds(ended["startedAt"]) if ended.get("startedAt") else None,
         init=init,
+        done=not starts_again and table(status, "state", "terminated").get("exitCode") == 0,
         why="; ".join(filter(None, (_last_end(ended), str(table(status, "state", "waiting").get("message") or "")))),
     )
 
@@ -176,11 +187,30 @@ def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workloa
         hash=version,
         paused=bool(specification.get("paused")),
         failure=str(failing.get("message") or "") if failing.get("status") == "True" else "",
-        completed_at=epoch_seconds(going["lastUpdateTime"]) if done else None,
+        completed_at=epoch_seconds(going["lastUpdateTime"]) if done else _completed_set(item, kind),
         stuck=str(going.get("message") or going.get("reason")) if stuck else "",
         asleep=asleep,
         leaving="deletionTimestamp" in metadata,
+        held=_held(specification) if kind == "statefulset" else 0,
     )
+
+
+def _completed_set(item: Object, kind: str) -> float | None:
+    """0 for a StatefulSet whose newest version was whole and which was scaled by itself, else None.
+
+    Its controller sets `currentRevision` only when all pods are updated and ready.
+    """
+    now, wanted = (table(item, "status").get(name) for name in ("currentRevision", "updateRevision"))
+    return 0.0 if kind == "statefulset" and now and now == wanted and scaled_by(item) else None
+
+
+def _held(specification: Object) -> int:
+    """How many pods a StatefulSet's partition keeps as they are, counted as its controller and kubectl do.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#partitions
+    """
+    rolling = table(specification, "updateStrategy", "rollingUpdate")
+    return min(int(rolling.get("partition") or 0), int(specification.get("replicas", 1)))
 
 
 def node(item: Object) -> Node:

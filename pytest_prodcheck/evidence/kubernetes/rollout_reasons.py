@@ -40,7 +40,7 @@ def reasons(
 
 
 def _is_complete(found: Workload) -> bool:
-    counts = {found.updated, found.ready, found.available}
+    counts = {min(found.updated + found.held, found.replicas), found.ready, found.available}
     return counts == {found.replicas} and not found.stuck and found.observed >= found.generation
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
-from pytest_prodcheck.evidence.kubernetes.api import api, listed
+from pytest_prodcheck.evidence.kubernetes.api import api, listed, now
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, node_grace, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import manifests_of
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
@@ -35,7 +35,11 @@ def _ready(record: Rollout) -> bool:
     found = record.workload
     if found is None or found.observed < found.generation or found.paused or found.stuck:
         return False
-    if min(found.updated, found.ready, found.available) < found.replicas or not (found.replicas or found.asleep):
+    if min(found.ready, found.available) < found.replicas or not (found.replicas or found.asleep):
+        return False
+    if found.held:
+        return found.updated >= max(1, found.replicas - found.held)
+    if found.updated < found.replicas:
         return False
     return all(each.hash == found.hash for each in record.pods if each.lives and found.hash)
 
@@ -53,14 +57,15 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     found = next((each for each in items if table(each, "metadata").get("name") == name), None)
     mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
     if found is None:
-        return Rollout(None, wanted, mine, time.time())
+        return Rollout(None, wanted, mine, now(context, deadline))
     found = _settled(found, kind, name, mine, context, deadline)
     asleep = _asleep(found, kind, name, context, deadline)
-    made, now = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep), time.time()
-    why = reasons(made, mine, now, context, deadline)
+    made = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep)
+    asked_at = now(context, deadline)
+    why = reasons(made, mine, asked_at, context, deadline)
     short = min(made.updated, made.ready, made.available) < made.replicas
     joined = _recent_nodes(context, deadline) if kind == "daemonset" and short else ()
-    return Rollout(made, wanted, mine, now, why, joined, _replicas_in_file(made, kind, name, context, deadline))
+    return Rollout(made, wanted, mine, asked_at, why, joined, _replicas_in_file(made, kind, name, context, deadline))
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -105,7 +110,7 @@ def _recent_nodes(context: Context, deadline: Deadline) -> tuple[str, ...]:
     cluster = context.environment.kubernetes
     if cluster is None or "nodes" not in cluster.reach:
         return ()
-    since = time.time() - max(JOINED, node_grace(context))
+    since = now(context, deadline) - max(JOINED, node_grace(context))
     nodes = api(context, deadline).items("/api/v1/nodes", deadline, parsing.node)
     return tuple(each.name for each in nodes if each.joined_at > since)
 

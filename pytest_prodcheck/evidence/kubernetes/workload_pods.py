@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
+from pytest_prodcheck.evidence.kubernetes.api import now
 from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.namespace_objects import raw
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import table
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import KINDS
@@ -34,7 +34,7 @@ def kubernetes_pods(target: str, context: Context, deadline: Deadline) -> Kubern
         else each
         for each in pods_of(context, deadline)
     ]
-    return KubernetesPods(target, tuple(pods), time.time(), tuple(_refused(pods, context, deadline)))
+    return KubernetesPods(target, tuple(pods), now(context, deadline), tuple(_refused(pods, context, deadline)))
 
 
 def _is_starting(pod: Pod) -> bool:
@@ -44,14 +44,20 @@ def _is_starting(pod: Pod) -> bool:
 
 def _refused(pods: Iterable[Pod], context: Context, deadline: Deadline) -> Iterator[tuple[str, str]]:
     """Workloads that ask for pods which cannot be made, each with the reason; the pods there are say nothing of it."""
-    with_pods = {each.workload for each in pods if each.lives or each.gated}
+    there: dict[str, list[float]] = {}
+    for each in pods:
+        if each.lives or each.gated:
+            there.setdefault(each.workload, []).append(each.created_at)
     for kind, plural in KINDS.items():
         for item in raw("apps/v1", plural, context, deadline):
             if "deletionTimestamp" in table(item, "metadata"):
                 continue
             made = parsing.workload(item, kind.lower(), "")
             why = made.failure
-            if not why and made.replicas and made.name not in with_pods:
-                why = latest_warning(kind, made.name.partition("/")[2], context, deadline)
+            mine = there.get(made.name, [])
+            if not why and made.replicas and not mine:
+                why = latest_warning(kind, name_of(item), context, deadline)
+            elif not why and len(mine) < made.replicas:  # a pod that was made since says that this is over
+                why = latest_warning(kind, name_of(item), context, deadline, max(mine), "FailedCreate")
             if why:
                 yield made.name, plain(why, 300)
