@@ -25,6 +25,9 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024  # bytes of an answer
 _STARTING, _RUNNING = "1", "2"  # `srv_op_state`; the first takes requests too, but fewer: `slowstart`
 _SLOWEST_START = 900.0  # seconds that `slowstart` is waited for: the others are busier until its end
 _FORCED_MAINTENANCE = 1  # of `srv_admin_state`
+# of it, what keeps requests away: maintenance and drain, forced, inherited or for want of an address. CMAINT (4) and
+# HMAINT (64) only say what the configuration has, or that the name was changed, and stay when a server is made ready.
+_NO_REQUESTS = 1 | 2 | 8 | 16 | 32
 _COMMANDS_WITH_OUTPUT = ("show map", "show stat", "show servers state")
 
 
@@ -249,7 +252,8 @@ class HaproxyDriver:
 def _takes_requests(row: dict[str, str]) -> bool:
     """No reason for drain or maintenance, up, and a weight: with none it gets nothing, also where it is the last."""
     admin, weight = row.get("srv_admin_state", ""), row.get("srv_uweight", "")
-    return admin == "0" and row.get("srv_op_state") in (_STARTING, _RUNNING) and weight not in ("", "0")
+    kept_away = not admin.isdigit() or bool(int(admin) & _NO_REQUESTS)
+    return not kept_away and row.get("srv_op_state") in (_STARTING, _RUNNING) and weight not in ("", "0")
 
 
 def _is_in_maintenance(row: dict[str, str]) -> bool:

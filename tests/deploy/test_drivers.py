@@ -165,6 +165,41 @@ def test_a_server_without_weight_serves_nobody(rolled: Site) -> None:
     assert driver.observe().shares == EVERYBODY
 
 
+def test_a_server_that_the_configuration_disables_and_somebody_made_ready_serves(rolled: Site) -> None:
+    """haproxy/haproxy#953: its `srv_admin_state` stays CMAINT (4), and it takes requests: HAProxy's routing says so."""
+
+    def sent_to_a() -> int:
+        rows = csv.DictReader(io.StringIO(ask(rolled, "show stat").removeprefix("# ")))
+        return next(int(row["stot"]) for row in rows if (row["pxname"], row["svname"]) == ("shop", "a"))
+
+    file = rolled.folder / "haproxy.cfg"
+    declared, kept = file.read_text(), (rolled.folder / "server.state").read_text()
+    file.write_text(declared.replace("cookie a\n", "cookie a disabled\n"))
+    (rolled.folder / "server.state").write_text("")
+    rolled.reload()
+    try:
+        driver = create_driver(made(rolled))
+        assert driver.observe().shares == WITHOUT_A
+        driver.share(EVERYBODY)
+        before = sent_to_a()
+        for _ in range(6):
+            with closing(http.client.HTTPConnection("127.0.0.1", rolled.port, timeout=20)) as connection:
+                connection.request("GET", "/product")
+                assert connection.getresponse().status == 200
+        assert (sent_to_a() > before, driver.observe().shares) == (True, EVERYBODY)
+        rolled.reload()
+        assert (driver.observe().shares, driver.observe().problem) == (EVERYBODY, "")
+        driver.share(WITHOUT_A)
+        assert driver.observe().shares == WITHOUT_A
+        rolled.reload()
+        assert (driver.observe().shares, driver.observe().problem) == (WITHOUT_A, "")
+    finally:
+        file.write_text(declared)
+        (rolled.folder / "server.state").write_text(kept)
+        rolled.reload()
+        driver.share(EVERYBODY)
+
+
 def test_a_server_in_its_slow_start_serves_and_is_waited_for(rolled: Site) -> None:
     """HAProxy's `slowstart`: it has requests, and the next copy is not taken away before it can have its share."""
     file = rolled.folder / "haproxy.cfg"
