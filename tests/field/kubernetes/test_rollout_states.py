@@ -301,7 +301,8 @@ def test_a_step_of_a_pipeline_that_is_over(
     told = {"phase": "Running",
             "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": ago(800),
                             "reason": "ContainersNotReady", "message": "containers with unready status: [step-build]"}],
-            "containerStatuses": [container("step-build", first, ready=False), container("step-test", RUNS)]}  # fmt: skip
+            "containerStatuses": [container("step-build", first, ready=False),
+                                  container("step-test", RUNS)]}  # fmt: skip
     bare("run-pod", space, told, containers=steps, restartPolicy=policy)
     assert (pods(space, tmp_path) == "passed") is well, pods(space, tmp_path)
     told["containerStatuses"][1]["ready"] = False  # type: ignore[index]
