@@ -181,7 +181,7 @@ def test_a_set_that_has_some_of_its_pods_only(policy: str, space: ControlPlane, 
     made["spec"]["podManagementPolicy"] = policy
     space.apply(made)
 
-    def refusals() -> list[float]:
+    def refusals() -> list[Object]:
         return [each for each in events(space) if each["reason"] == "FailedCreate"]
 
     wait(lambda: len(space.get(f"{CORE}/pods")["items"]) == 2 and refusals())
